@@ -1,0 +1,7 @@
+"""What counts as planning: the lexicon of strategic grams and the labeler that finds them in sampled tokens."""
+
+from .labeler import Labels, PlanningTokenLabeler
+from .lexicon import StrategicGrams
+
+
+__all__ = ["Labels", "PlanningTokenLabeler", "StrategicGrams"]

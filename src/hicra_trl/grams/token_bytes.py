@@ -1,0 +1,129 @@
+"""The exact bytes behind every token id, read from the tokenizer's own decoder.
+
+A label belongs to a sampled id, so the labeler needs to know which bytes of the text each id wrote. Decoding token by
+token cannot tell (half a UTF-8 character decodes to a replacement mark), hence this table.
+"""
+
+import json
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+
+PROBES = (
+    "Let's try: x_1 = 3.5,\n\n  so 2·π ≠ 7?",
+    "Wait — that can’t be right… naïve café",
+    "\\boxed{42}\tπ 中文 🙂🙃 \u00a0end",
+)
+
+
+def _unicode_to_byte() -> dict[str, int]:
+    """GPT-2's byte-level alphabet: printable bytes stand for themselves, the others for U+0100 and following."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    table = {chr(byte): byte for byte in printable}
+    rest = [byte for byte in range(256) if byte not in set(printable)]
+    return table | {chr(0x100 + i): byte for i, byte in enumerate(rest)}
+
+
+_UNICODE_TO_BYTE = _unicode_to_byte()
+
+
+def _flatten(decoder: dict[str, Any] | None) -> list[dict[str, Any]]:
+    if decoder is None:
+        return []
+    if decoder["type"] == "Sequence":
+        return [leaf for part in decoder["decoders"] for leaf in _flatten(part)]
+    return [decoder]
+
+
+def _decoder_family(parts: list[dict[str, Any]]) -> str | None:
+    """`"byte-level"` or `"metaspace"`; `None` for a decoder whose bytes cannot be told token by token."""
+    types = [part["type"] for part in parts]
+    if types == ["ByteLevel"]:
+        return "byte-level"
+    spaces = [p for p in parts if p["type"] == "Metaspace" and p.get("replacement", "▁") == "▁"] + [
+        p for p in parts if p["type"] == "Replace" and p["pattern"] == {"String": "▁"} and p["content"] == " "
+    ]
+    others = {"ByteFallback", "Fuse", "Strip", "Metaspace", "Replace"}
+    if len(spaces) == 1 and types.count("Replace") + types.count("Metaspace") == 1 and set(types) <= others:
+        return "metaspace"
+    return None
+
+
+def _byte_level(token: str) -> bytes:
+    if all(char in _UNICODE_TO_BYTE for char in token):
+        return bytes(_UNICODE_TO_BYTE[char] for char in token)
+    return token.encode()  # as the decoder does with a token outside its alphabet
+
+
+def _metaspace(token: str) -> bytes:
+    if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+        return bytes([int(token[3:5], 16)])
+    return token.replace("▁", " ").encode()
+
+
+def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes | None]:
+    """
+    Bytes of every token id, in id order.
+
+    Args:
+        tokenizer ([`~transformers.PreTrainedTokenizerFast`]):
+            A tokenizer of the byte-level BPE family (GPT-2, Llama 3, Qwen) or of the `▁` family with byte fallback
+            (Llama 2, Gemma).
+
+    Returns:
+        `list[bytes | None]`: one entry per id; `None` for special tokens and for ids that no token has.
+
+    Raises:
+        `ValueError`: if the decoder is of another kind, or if joining the bytes does not give back what the tokenizer
+            itself decodes.
+
+    Example:
+
+    ```python
+    >>> table = token_bytes(AutoTokenizer.from_pretrained("Qwen/Qwen3-0.6B"))
+    >>> table[tokenizer.convert_tokens_to_ids("Ġwait")]
+    b' wait'
+    ```
+    """
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise ValueError(
+            f"planning tokens need a fast tokenizer (PreTrainedTokenizerFast), got {type(tokenizer).__name__}"
+        )
+    backend = tokenizer.backend_tokenizer
+    parts = _flatten(json.loads(backend.to_str())["decoder"])
+    family = _decoder_family(parts)
+    if family is None:
+        names = " + ".join(part["type"] for part in parts) or "none"
+        raise ValueError(
+            f"cannot tell the bytes of single tokens: got decoder {names}, expected ByteLevel (GPT-2, Llama 3, Qwen) "
+            "or Metaspace / Replace('▁') with ByteFallback (Llama 2, Gemma)"
+        )
+    to_bytes = _byte_level if family == "byte-level" else _metaspace
+    added = backend.get_added_tokens_decoder()
+    vocabulary = backend.get_vocab(with_added_tokens=False)
+    table: list[bytes | None] = [None] * (max([*vocabulary.values(), *added], default=-1) + 1)
+    for token, index in vocabulary.items():
+        if index not in added:
+            table[index] = to_bytes(token)
+    for index, token in added.items():
+        is_byte = family == "metaspace" and len(token.content) == 6 and token.content.startswith("<0x")
+        if is_byte:
+            table[index] = _metaspace(token.content)
+        elif not token.special:
+            table[index] = token.content.encode()
+    _self_test(tokenizer, table)
+    return table
+
+
+def _self_test(tokenizer: PreTrainedTokenizerFast, table: list[bytes | None]) -> None:
+    backend = tokenizer.backend_tokenizer
+    for probe in PROBES:
+        ids = [i for i in backend.encode(probe, add_special_tokens=False).ids if table[i] is not None]
+        joined = b"".join(table[i] for i in ids).decode(errors="replace")
+        decoded = backend.decode(ids, skip_special_tokens=False)
+        # The `▁` decoders drop the space that their normalizer put in front of the text.
+        if joined.lstrip(" ") != decoded.lstrip(" "):
+            raise ValueError(
+                f"the tokenizer decodes {ids[:12]}... to {decoded!r}, but the bytes of its tokens join to {joined!r}"
+            )

@@ -1,0 +1,205 @@
+"""Pretrains the playground's base from nothing: a byte-level BPE tokenizer and a small Qwen3, on synthetic traces.
+
+The loss is on the completion only. The base masters execution and copies the poor strategy of
+[`~hicra_trl.playground.traces.Policy`].
+"""
+
+import hashlib
+import json
+import math
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tqdm.auto import tqdm
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from .traces import Policy, write_trace
+from .world import split_problems
+
+
+EOS, PAD = "<|endoftext|>", "<|pad|>"
+RECORD = "pretraining.json"
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """
+    How the base is made.
+
+    Args:
+        seed (`int`, *optional*, defaults to `0`):
+            Seed of the problems, their split, the traces and the weights.
+        hidden_size (`int`, *optional*, defaults to `128`):
+            Width of the model. Heads are 32 wide.
+        num_layers (`int`, *optional*, defaults to `3`):
+            Number of transformer layers.
+        intermediate_size (`int`, *optional*, defaults to `384`):
+            Width of each feed-forward layer.
+        steps (`int`, *optional*, defaults to `900`):
+            Optimiser steps.
+        batch_size (`int`, *optional*, defaults to `96`):
+            Traces per step.
+        learning_rate (`float`, *optional*, defaults to `3e-3`):
+            Peak learning rate of AdamW: linear warm-up, then cosine to zero.
+        warmup_steps (`int`, *optional*, defaults to `40`):
+            Steps of the warm-up.
+        policy ([`~hicra_trl.playground.traces.Policy`], *optional*):
+            Strategy of the traces.
+    """
+
+    seed: int = 0
+    hidden_size: int = 128
+    num_layers: int = 3
+    intermediate_size: int = 384
+    steps: int = 900
+    batch_size: int = 96
+    learning_rate: float = 3e-3
+    warmup_steps: int = 40
+    policy: Policy = field(default_factory=Policy)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that change with any field."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def pretrain(folder: str | Path, config: PretrainConfig) -> Path:
+    """
+    Pretrains the base into `folder`, or returns at once if a finished one of the same config is there.
+
+    Args:
+        folder (`str` or `Path`):
+            Where the model, the tokenizer and `pretraining.json` go.
+        config ([`PretrainConfig`]):
+            How the base is made.
+
+    Returns:
+        `Path`:
+            `folder`, which `AutoModelForCausalLM` and `AutoTokenizer` load.
+    """
+    folder = Path(folder)
+    record_path = folder / RECORD
+    if record_path.is_file() and json.loads(record_path.read_text())["fingerprint"] == config.fingerprint:
+        return folder
+    record_path.unlink(missing_ok=True)
+    start = time.perf_counter()
+    rng = random.Random(config.seed)
+    tokenizer = train_tokenizer(_texts(config, rng, 4000))
+    model = build_model(config, tokenizer)
+    loss = _train(model, tokenizer, config, rng)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    record = {
+        "config": asdict(config),
+        "fingerprint": config.fingerprint,
+        "final_loss": loss,
+        "num_parameters": model.num_parameters(),
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+    # Written last: its presence means that the folder is complete.
+    record_path.write_text(json.dumps(record, indent=2) + "\n")
+    return folder
+
+
+def train_tokenizer(texts: list[tuple[str, str]]) -> PreTrainedTokenizerFast:
+    """Trains a byte-level BPE tokenizer on (prompt, completion) pairs; a word or a number becomes one token."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=800,
+        special_tokens=[EOS, PAD],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((text for pair in texts for text in pair), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=EOS, pad_token=PAD, padding_side="left", model_max_length=512
+    )
+
+
+def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+    """A Qwen3 of `config`'s shape with fresh weights, drawn from `config.seed`."""
+    torch.manual_seed(config.seed)
+    heads = config.hidden_size // 32
+    return Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(tokenizer),
+            hidden_size=config.hidden_size,
+            num_hidden_layers=config.num_layers,
+            intermediate_size=config.intermediate_size,
+            num_attention_heads=heads,
+            num_key_value_heads=heads,
+            head_dim=32,
+            max_position_embeddings=512,
+            tie_word_embeddings=True,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=None,
+        )
+    )
+
+
+def _texts(config: PretrainConfig, rng: random.Random, count: int) -> list[tuple[str, str]]:
+    problems, _ = split_problems(config.seed)
+    chosen = rng.choices(problems, k=count)
+    return [(problem.prompt, write_trace(problem, rng, config.policy)) for problem in chosen]
+
+
+def _batches(
+    tokenizer: PreTrainedTokenizerFast, config: PretrainConfig, rng: random.Random
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yields input ids and labels, both (B, T), in batches of similar length."""
+    chunk = 50
+    while True:
+        texts = _texts(config, rng, chunk * config.batch_size)
+        prompts = tokenizer([prompt for prompt, _ in texts])["input_ids"]
+        completions = tokenizer([completion + EOS for _, completion in texts])["input_ids"]
+        rows = sorted(zip(prompts, completions), key=lambda row: len(row[0]) + len(row[1]))
+        starts = list(range(0, len(rows), config.batch_size))
+        rng.shuffle(starts)
+        for start in starts:
+            batch = rows[start : start + config.batch_size]
+            width = max(len(prompt) + len(completion) for prompt, completion in batch)
+            input_ids = torch.full((len(batch), width), tokenizer.pad_token_id)
+            labels = torch.full((len(batch), width), -100)
+            for row, (prompt, completion) in enumerate(batch):
+                length = len(prompt) + len(completion)
+                input_ids[row, :length] = torch.tensor(prompt + completion)
+                labels[row, len(prompt) : length] = torch.tensor(completion)
+            yield input_ids, labels
+
+
+def _train(
+    model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, config: PretrainConfig, rng: random.Random
+) -> float:
+    def schedule(step: int) -> float:
+        if step < config.warmup_steps:
+            return (step + 1) / config.warmup_steps
+        progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+        return 0.5 * (1 + math.cos(math.pi * progress))
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.01)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
+    batches = _batches(tokenizer, config, rng)
+    losses: list[float] = []
+    model.train()
+    progress = tqdm(range(config.steps), desc="pretraining", unit="step", mininterval=0.5)
+    for _ in progress:
+        input_ids, labels = next(batches)
+        # Right padding is after every real token, so causal attention needs no mask.
+        loss = model(input_ids=input_ids, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        scheduler.step()
+        losses.append(loss.item())
+        progress.set_postfix(loss=f"{losses[-1]:.3f}")
+    model.eval()
+    return sum(losses[-50:]) / len(losses[-50:])

@@ -1,0 +1,155 @@
+"""The playground's world: a small Countdown, from reasoning-gym, verified by reasoning-gym.
+
+Three different numbers, `+` and `-` only, each number used exactly once. Such a problem has four candidate values, so
+a solver that checks what it proposes and does not give up finds the answer in at most four attempts.
+"""
+
+import json
+import random
+import re
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from reasoning_gym.games.countdown import CountdownConfig, CountdownDataset
+
+from hicra_trl.rewards import extract_boxed
+
+
+MAX_NUMBER = 12
+NUM_DRAWS = 6000
+NUM_HELD_OUT = 128
+# The verifier hands its input to sympy, which evaluates it: only short sums and differences may reach it.
+SAFE_ANSWER = re.compile(r"[0-9+\- ]{1,40}")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """
+    One Countdown problem.
+
+    Args:
+        numbers (`tuple[int, ...]`):
+            Three different positive integers, in descending order.
+        target (`int`):
+            Positive integer to reach.
+
+    Example:
+
+    ```python
+    >>> problem = Problem(numbers=(8, 5, 3), target=10)
+    >>> problem.prompt
+    'Using 8, 5 and 3, make 10.\\n'
+    >>> problem.candidates
+    ('8 + 5 + 3', '8 + 5 - 3', '8 - 5 + 3', '8 - 5 - 3')
+    >>> problem.solution
+    '8 + 5 - 3'
+    ```
+    """
+
+    numbers: tuple[int, ...]
+    target: int
+
+    @property
+    def prompt(self) -> str:
+        """The question as plain text."""
+        first, second, third = self.numbers
+        return f"Using {first}, {second} and {third}, make {self.target}.\n"
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The four expressions worth trying: one per reachable value, none of them negative on the way."""
+        a, b, c = self.numbers
+        last = f"{a} - {b} - {c}" if a >= b + c else f"{b} + {c} - {a}"
+        return (f"{a} + {b} + {c}", f"{a} + {b} - {c}", f"{a} - {b} + {c}", last)
+
+    @property
+    def solution(self) -> str:
+        """The candidate that reaches the target."""
+        return next(candidate for candidate in self.candidates if verify(candidate, self.numbers, self.target))
+
+
+@cache
+def _countdown(seed: int) -> CountdownDataset:
+    return CountdownDataset(
+        CountdownConfig(
+            min_numbers=3,
+            max_numbers=3,
+            min_value=1,
+            max_value=MAX_NUMBER,
+            min_target=1,
+            max_target=3 * MAX_NUMBER,
+            operators=("+", "-"),
+            seed=seed,
+            size=NUM_DRAWS,
+        )
+    )
+
+
+@lru_cache(maxsize=65536)
+def verify(answer: str, numbers: tuple[int, ...], target: int) -> bool:
+    """Whether reasoning-gym's own verifier gives `answer` its full score."""
+    if SAFE_ANSWER.fullmatch(answer) is None:
+        return False
+    entry = {"metadata": {"numbers": list(numbers), "target": target}}
+    return _countdown(0).score_answer(answer, entry) == 1.0
+
+
+@cache
+def split_problems(seed: int) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """
+    Draws problems from reasoning-gym and splits them.
+
+    Args:
+        seed (`int`):
+            Seed of both the draws and the split.
+
+    Returns:
+        `tuple[tuple[Problem, ...], tuple[Problem, ...]]`:
+            Training problems (for pretraining and for RL) and held-out problems. No problem is in both.
+    """
+    drawn = [entry["metadata"] for entry in _countdown(seed)]
+    keys = {(tuple(sorted(entry["numbers"], reverse=True)), entry["target"]) for entry in drawn}
+    problems = [Problem(numbers, target) for numbers, target in sorted(keys) if len(set(numbers)) == 3]
+    random.Random(seed).shuffle(problems)
+    return tuple(problems[NUM_HELD_OUT:]), tuple(problems[:NUM_HELD_OUT])
+
+
+def countdown_reward(
+    completions: list[str], numbers: list[list[int]], target: list[int], **kwargs: Any
+) -> list[float]:
+    """
+    Reward function for TRL: 1.0 where the last balanced `\\boxed{}` solves the problem, else 0.0.
+
+    Args:
+        completions (`list[str]`):
+            Plain-text completions.
+        numbers (`list[list[int]]`):
+            Numbers of each completion's problem.
+        target (`list[int]`):
+            Target of each completion's problem.
+        **kwargs (`Any`):
+            Other columns that TRL passes, unused.
+    """
+    answers = (extract_boxed(completion) for completion in completions)
+    return [
+        float(answer is not None and verify(answer.strip(), tuple(problem_numbers), problem_target))
+        for answer, problem_numbers, problem_target in zip(answers, numbers, target)
+    ]
+
+
+def problem_rows(problems: tuple[Problem, ...]) -> list[dict[str, Any]]:
+    """Rows with the columns `prompt`, `numbers`, `target` and `solution`, for a dataset that TRL trains on."""
+    return [
+        {"prompt": p.prompt, "numbers": list(p.numbers), "target": p.target, "solution": p.solution} for p in problems
+    ]
+
+
+def write_problems(folder: Path, seed: int) -> tuple[Path, Path]:
+    """Writes `train.jsonl` and `held_out.jsonl` into `folder` and returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = folder / "train.jsonl", folder / "held_out.jsonl"
+    for path, problems in zip(paths, split_problems(seed)):
+        path.write_text("".join(json.dumps(row) + "\n" for row in problem_rows(problems)), encoding="utf-8")
+    return paths
