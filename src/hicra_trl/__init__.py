@@ -3,7 +3,6 @@
 import importlib
 from typing import Any
 
-
 __version__ = "0.1.0"
 
 # Resolved on first use: `hicra --help` and the labeler alone must not wait for TRL.
@@ -18,7 +17,7 @@ _HOMES = {
     "hicra_advantages": "training",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -20,7 +20,7 @@ def piece_bytes(tokenizer, byte_level):
     table = {}
     for piece, i in tokenizer.get_vocab().items():
         hexadecimal = re.fullmatch("<0x([0-9A-F]{2})>", piece)
-        if i in added:
+        if i in added and (added[i].special or byte_level):
             if not added[i].special:
                 table[i] = piece.encode()
         elif byte_level:
@@ -36,11 +36,12 @@ def to_bytes(text):
     return text.encode("utf-8", "surrogateescape")
 
 
+@functools.cache
 def folded(char):
     if char == "\u2019":
         return "'"
     lower = char.lower()
-    return lower if len(to_bytes(lower)) == len(to_bytes(char)) else char
+    return lower if len(lower.encode("utf-8", "surrogatepass")) == len(char.encode("utf-8", "surrogatepass")) else char
 
 
 def fold(text):
@@ -55,7 +56,7 @@ def pattern(gram):
     return re.compile(rf"(?<!\\){before}{words}{after}")
 
 
-@functools.lru_cache(maxsize=600)
+@functools.cache
 def every_match(text, grams):
     """All (start, end, gram) in the characters of `text`, overlapping ones too: one match for each start and gram."""
     text, found = fold(text), []

@@ -8,6 +8,7 @@ the middle of the id range, behind ids that no token has, so `len(tokenizer)` is
 import functools
 import json
 import random
+import re
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -18,11 +19,12 @@ BYTE_LEVEL = ("gpt2", "qwen")
 FAMILIES = (*BYTE_LEVEL, "llama2", "gemma", "unigram")
 SPECIAL = ("<unk>", "<pad>", "<|endoftext|>", "<|im_end|>")
 # "é" is also how byte-level tokenizers spell the byte E9: an added token is text, not such a spelling
-ADDED = ("<think>", "wait,so", "<réflexion>", "é let’s ")
+ADDED = ("<think>", "wait,so", "voilé", "é let’s ")
 PAPER_GRAMS = Path(__file__).parents[2] / "src/hicra_trl/grams/paper.txt"
 # Bytes, because some are no text. Each meets a gram (so, let's, let me, wait, therefore) in the middle of a token
 ODD = [
-    *(".So", "x so", "s. Let", "\n\nso", "also", " so ", "e m", "t me", "’s", "\\s", "\\there", "é s", "oé", "so so"),
+    *("so", ".So", "x so", "s. Let", "\n\nso", "also", " so ", "so so", "e m", "t me", "’s"),
+    *("\\s", "\\there", "é s", "oé"),
     *(b"\x80\x99s", b"t\xe2\x80", b" \xe3", b"\x80\x80", b"so\xc3", b"\xa9so", b"\xa0m", b"t\xc2", b"\x99", b"o\xf0"),
 ]
 QWEN_SPLIT = (
@@ -34,11 +36,12 @@ def corpus():
     """Short lines of made-up reasoning: every gram of the paper, between words, formulas and other scripts."""
     rng = random.Random(0)
     grams = PAPER_GRAMS.read_text(encoding="utf-8").split("\n")
-    filler = (
+    filler = re.split(
+        " ",
         "the sum of x and y is also equal to 12,  soap is sold for $3.50 \\therefore \\so \\frac{a}{b} = 2.\n\n "
         "reasoning lets someone wait a while, étude café naïve 因此 我们 所以 итак давайте проверим άρα ας δούμε 😀 "
-        "is not resolved so far; this\tanswer\u00a0was wrong. Let’s It’s soé éso"
-    ).split(" ")
+        "is not resolved so far; this\tanswer\u00a0was wrong. Let’s It’s soé éso",
+    )
     lines = []
     for gram in grams * 3:
         words = rng.choices(filler, k=6)

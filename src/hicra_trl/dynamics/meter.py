@@ -1,6 +1,6 @@
 """Collects the dynamics of one logging window, pooled over micro-batches and ranks as sums and counts.
 
-Means of means would weigh a short completion's tokens more than a long one's, and a small rank's more than a big one's.
+Means of means would weigh the tokens of a short completion more than those of a long one.
 """
 
 import math
@@ -13,7 +13,6 @@ from accelerate.utils import gather_object
 
 from ..grams import Labels
 from .statistics import conditional_entropy, following_ngrams, pass_at_k, shannon_entropy
-
 
 CLASSES = ("planning", "execution")
 _COMPLETION_SUMS = ("tokens", "advantage")
@@ -101,9 +100,7 @@ class DynamicsMeter:
                 self._passes[k].append(pass_at_k(num_samples, num_correct, k))
                 k *= 2
 
-    def _add_by_class(
-        self, planning_mask: torch.Tensor, mask: torch.Tensor, values: dict[str, torch.Tensor]
-    ) -> None:
+    def _add_by_class(self, planning_mask: torch.Tensor, mask: torch.Tensor, values: dict[str, torch.Tensor]) -> None:
         selections = (mask & planning_mask, mask & ~planning_mask)
         # One transfer for all sums. A product with the mask would let a NaN outside it through.
         sums = torch.stack(

@@ -2,6 +2,6 @@
 
 from .labeler import Labels, PlanningTokenLabeler
 from .lexicon import StrategicGrams
+from .matcher import GramMatcher
 
-
-__all__ = ["Labels", "PlanningTokenLabeler", "StrategicGrams"]
+__all__ = ["GramMatcher", "Labels", "PlanningTokenLabeler", "StrategicGrams"]

@@ -9,7 +9,6 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-
 PROBES = (
     "Let's try: x_1 = 3.5,\n\n  so 2·π ≠ 7?",
     "Wait — that can’t be right… naïve café",

@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from .traces import Policy, write_trace
 from .world import split_problems
 
-
+CHUNK = 50  # Optimiser steps whose traces are drawn, and sorted by length, together.
 EOS, PAD = "<|endoftext|>", "<|pad|>"
 RECORD = "pretraining.json"
 
@@ -48,8 +48,13 @@ class PretrainConfig:
             Peak learning rate of AdamW: linear warm-up, then cosine to zero.
         warmup_steps (`int`, *optional*, defaults to `40`):
             Steps of the warm-up.
+        drill ([`~hicra_trl.playground.traces.Policy`], *optional*):
+            Strategy of the traces in the first part of pretraining: thorough, so that a trace holds many steps and
+            execution is learned at every depth.
+        drill_share (`float`, *optional*, defaults to `0.75`):
+            Share of the optimiser steps that drill.
         policy ([`~hicra_trl.playground.traces.Policy`], *optional*):
-            Strategy of the traces.
+            Strategy of the remaining traces, which is what the base samples in the end.
     """
 
     seed: int = 0
@@ -60,6 +65,8 @@ class PretrainConfig:
     batch_size: int = 96
     learning_rate: float = 3e-3
     warmup_steps: int = 40
+    drill: Policy = field(default_factory=lambda: Policy(skip=0.05, give_up=0.02, repeat=0.15))
+    drill_share: float = 0.75
     policy: Policy = field(default_factory=Policy)
 
     @property
@@ -89,7 +96,7 @@ def pretrain(folder: str | Path, config: PretrainConfig) -> Path:
     record_path.unlink(missing_ok=True)
     start = time.perf_counter()
     rng = random.Random(config.seed)
-    tokenizer = train_tokenizer(_texts(config, rng, 4000))
+    tokenizer = train_tokenizer(_texts(config, config.policy, rng, 4000))
     model = build_model(config, tokenizer)
     loss = _train(model, tokenizer, config, rng)
     model.save_pretrained(folder)
@@ -145,19 +152,20 @@ def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> Q
     )
 
 
-def _texts(config: PretrainConfig, rng: random.Random, count: int) -> list[tuple[str, str]]:
+def _texts(config: PretrainConfig, policy: Policy, rng: random.Random, count: int) -> list[tuple[str, str]]:
     problems, _ = split_problems(config.seed)
     chosen = rng.choices(problems, k=count)
-    return [(problem.prompt, write_trace(problem, rng, config.policy)) for problem in chosen]
+    return [(problem.prompt, write_trace(problem, rng, policy)) for problem in chosen]
 
 
 def _batches(
     tokenizer: PreTrainedTokenizerFast, config: PretrainConfig, rng: random.Random
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yields input ids and labels, both (B, T), in batches of similar length."""
-    chunk = 50
-    while True:
-        texts = _texts(config, rng, chunk * config.batch_size)
+    drilled = round(config.drill_share * config.steps)
+    for first in range(0, config.steps, CHUNK):
+        policy = config.drill if first < drilled else config.policy
+        texts = _texts(config, policy, rng, min(CHUNK, config.steps - first) * config.batch_size)
         prompts = tokenizer([prompt for prompt, _ in texts])["input_ids"]
         completions = tokenizer([completion + EOS for _, completion in texts])["input_ids"]
         rows = sorted(zip(prompts, completions), key=lambda row: len(row[0]) + len(row[1]))
@@ -190,8 +198,7 @@ def _train(
     losses: list[float] = []
     model.train()
     progress = tqdm(range(config.steps), desc="pretraining", unit="step", mininterval=0.5)
-    for _ in progress:
-        input_ids, labels = next(batches)
+    for _, (input_ids, labels) in zip(progress, batches):
         # Right padding is after every real token, so causal attention needs no mask.
         loss = model(input_ids=input_ids, labels=labels).loss
         loss.backward()

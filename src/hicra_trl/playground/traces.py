@@ -18,7 +18,6 @@ from hicra_trl.rewards import extract_boxed
 
 from .world import Problem, verify
 
-
 # Most habitual first: the base uses the phrase at rank r in proportion to 1 / r.
 PHRASES = {
     "propose": ("what if we try", "perhaps", "maybe", "let's assume", "we can use"),
@@ -201,7 +200,8 @@ def _read_check(match: re.Match, attempt: Attempt, problem: Problem) -> Attempt:
     steps = (
         left == _operate(int(first), operator, int(second)) and rest == [match["operator"], match["right"]],
         value == _operate(left, match["operator"], right),
-        int(match["target"]) == problem.target and (match["verdict"].lower() == "exactly") == (value == problem.target),
+        int(match["target"]) == problem.target
+        and (match["verdict"].lower() == "exactly") == (value == problem.target),
     )
     return Attempt(attempt.candidate, attempt.legal, attempt.repeated, steps, match["verdict"].lower() == "not")
 

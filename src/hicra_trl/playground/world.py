@@ -16,7 +16,6 @@ from reasoning_gym.games.countdown import CountdownConfig, CountdownDataset
 
 from hicra_trl.rewards import extract_boxed
 
-
 MAX_NUMBER = 12
 NUM_DRAWS = 6000
 NUM_HELD_OUT = 128

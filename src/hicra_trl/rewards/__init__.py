@@ -3,5 +3,4 @@
 from .accuracy import BoxedAccuracyReward
 from .boxed import extract_boxed, grade
 
-
 __all__ = ["BoxedAccuracyReward", "extract_boxed", "grade"]

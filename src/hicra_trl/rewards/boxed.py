@@ -4,7 +4,6 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 
-
 MAX_ANSWER_CHARACTERS = 1000
 _BOX = re.compile(r"\\boxed\s*\{")
 _SPACE_AROUND_SYMBOL = re.compile(r" ?([^\w ]) ?")
@@ -68,9 +67,9 @@ def grade(completion: str, gold: str) -> bool:
     r"""
     Whether a completion's boxed answer equals the gold answer.
 
-    Two answers are equal if their texts are (but for white space around symbols, `$` around them and a final full stop), or if both
-    are numbers of the same value: integers, decimals, fractions such as `3/4` or `\frac{3}{4}`, with thousands
-    separators.
+    Two answers are equal if their texts are (but for white space around symbols, `$` around them and a final full
+    stop), or if both are numbers of the same value: integers, decimals, fractions such as `3/4` or `\frac{3}{4}`, with
+    thousands separators.
 
     Args:
         completion (`str`):

@@ -1,0 +1,139 @@
+"""Curves of training runs and bars of their errors, from the files that runs leave (paper, figures 3, 5 and 6)."""
+
+import io
+import json
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COLORS = {"base": "#98a2b3", "grpo": "#2f6fb0", "hicra": "#c2410c"}
+_RC = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "hicra",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#98a2b3",
+    "axes.grid": True,
+    "grid.color": "#eef0f3",
+    "axes.axisbelow": True,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+
+
+def read_history(run: Path) -> list[dict[str, float]]:
+    """The log of a run, from its `trainer_state.json`."""
+    return json.loads((run / "trainer_state.json").read_text())["log_history"]
+
+
+def read_outcomes(folder: Path) -> dict[str, float]:
+    """Share of each outcome, from the `evaluation.json` of a run or of the base."""
+    return json.loads((folder / "evaluation.json").read_text())["outcomes"]
+
+
+def series(history: list[dict[str, float]], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values of the entries that have `key`."""
+    points = [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
+    steps, values = zip(*points, strict=True) if points else ((), ())
+    return np.array(steps), np.array(values)
+
+
+def dynamics_figure(base: Path, runs: dict[str, list[Path]]) -> Figure:
+    """
+    Six panels: accuracy, length, semantic entropy, entropy and relative perplexity by token class, error types.
+
+    Args:
+        base (`Path`):
+            Folder with the base's `evaluation.json`.
+        runs (`dict[str, list[Path]]`):
+            Run folders of each method, one per seed. Lines are means over seeds; single seeds are drawn faintly.
+
+    Returns:
+        [`~matplotlib.figure.Figure`]: the figure.
+    """
+    histories = {method: [read_history(run) for run in folders] for method, folders in runs.items()}
+    with matplotlib.rc_context(_RC):
+        figure = Figure(figsize=(11, 6.2), layout="constrained")
+        axes = figure.subplots(2, 3).flat
+        accuracy, length, semantic, entropy, perplexity, errors = axes
+        for method, logs in histories.items():
+            _curve(accuracy, logs, "reward", method, f"{method.upper()}, training", alpha=0.45, smooth=True)
+            _curve(accuracy, logs, "eval_reward", method, f"{method.upper()}, held out", marker="o")
+            _curve(length, logs, "completions/mean_length", method, method.upper())
+            _curve(semantic, logs, "hicra/semantic_entropy", method, method.upper())
+            for axis, key in ((entropy, "entropy"), (perplexity, "relative_perplexity")):
+                _curve(axis, logs, f"hicra/{key}/planning", method, f"{method.upper()}, planning")
+                _curve(axis, logs, f"hicra/{key}/execution", method, f"{method.upper()}, execution", style="--")
+        for axis, title, unit in (
+            (accuracy, "Accuracy", "share of right answers"),
+            (length, "Length", "tokens per completion"),
+            (semantic, "Semantic entropy", "nats"),
+            (entropy, "Token entropy", "nats"),
+            (perplexity, "Relative perplexity", "perplexity / first perplexity"),
+        ):
+            axis.set(title=title, ylabel=unit, xlabel="step")
+            axis.legend()
+        _error_bars(errors, {"base": [base], **runs})
+    return figure
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure as an `<svg>` element to put into a page."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context(_RC):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    return svg[svg.index("<svg") :]
+
+
+def _curve(
+    axis: Axes,
+    logs: list[list[dict[str, float]]],
+    key: str,
+    method: str,
+    label: str,
+    style: str = "-",
+    marker: str = "",
+    alpha: float = 1.0,
+    smooth: bool = False,
+) -> None:
+    lines = [series(history, key) for history in logs]
+    lines = [(steps, _smoothed(values) if smooth else values) for steps, values in lines if len(steps)]
+    if not lines:
+        return
+    color = COLORS.get(method)
+    if len(lines) > 1:
+        for steps, values in lines:
+            axis.plot(steps, values, style, color=color, linewidth=0.6, alpha=0.25)
+    shared = min((steps for steps, _ in lines), key=len)
+    mean = np.mean([values[: len(shared)] for _, values in lines], axis=0)
+    axis.plot(shared, mean, style, marker=marker, markersize=3.5, color=color, label=label, alpha=alpha, linewidth=1.6)
+
+
+def _smoothed(values: np.ndarray, width: int = 5) -> np.ndarray:
+    """Mean of each value and the up to four before it: a step's reward is a noisy estimate."""
+    return np.array([values[max(0, i + 1 - width) : i + 1].mean() for i in range(len(values))])
+
+
+def _error_bars(axis: Axes, folders: dict[str, list[Path]]) -> None:
+    shares = {
+        method: {outcome: np.mean([read_outcomes(run)[outcome] for run in runs]) for outcome in read_outcomes(runs[0])}
+        for method, runs in folders.items()
+    }
+    outcomes = [outcome for outcome in next(iter(shares.values())) if outcome != "correct"]
+    height = 0.8 / len(shares)
+    for i, (method, share) in enumerate(shares.items()):
+        at = np.arange(len(outcomes)) + i * height
+        axis.barh(at, [100 * share[o] for o in outcomes], height, color=COLORS.get(method), label=method.upper())
+    axis.set_yticks(np.arange(len(outcomes)) + 0.4 - height / 2, outcomes)
+    axis.invert_yaxis()
+    axis.grid(axis="y", visible=False)
+    axis.set(title="Errors, held out", xlabel="% of completions")
+    axis.legend()

@@ -1,0 +1,98 @@
+"""`hicra highlight`: planning tokens marked in an HTML page."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyarrow import ArrowInvalid
+
+from ..analysis.highlight import trace_block
+from ..analysis.page import write
+from ..grams import GramMatcher, StrategicGrams
+from .parsing import help_text, parse, refuse_unknown, stop
+
+PROG = "hicra highlight"
+
+DESCRIPTION = """Marks the strategic grams of a text, or of the completions that a run saved, in one HTML page.
+
+  hicra highlight --input answer.txt
+  hicra highlight --input runs/mine/completions/completions_00050.parquet --limit 5
+  hicra highlight --input answer.txt --strategic_grams runs/mine/strategic_grams --output marked.html"""
+
+
+@dataclass
+class HighlightArguments:
+    """
+    What to highlight.
+
+    Args:
+        input (`str`):
+            A text file, or a parquet file with a `completion` column.
+        output (`str`, *optional*):
+            The HTML file. Defaults to the input's name with `.html`.
+        strategic_grams (`str`, *optional*, defaults to `"paper"`):
+            The lexicon: `"paper"`, a text file with one gram a line, or a folder.
+        limit (`int`, *optional*, defaults to `20`):
+            Most completions to show of a parquet file.
+    """
+
+    input: str | None = field(
+        default=None, metadata={"help": "A text file, or a parquet file with a 'completion' column."}
+    )
+    output: str | None = field(default=None, metadata={"help": "The HTML file. Default: the input's name with .html."})
+    strategic_grams: str = field(
+        default="paper", metadata={"help": "'paper', a text file with one gram a line, or a folder."}
+    )
+    limit: int = field(default=20, metadata={"help": "Most completions to show of a parquet file."})
+
+
+def run(argv: list[str]) -> int:
+    """Writes the page and returns the exit status."""
+    if not argv or {"-h", "--help"} & set(argv):
+        print(help_text(PROG, DESCRIPTION, (HighlightArguments,)))
+        return 0
+    args, remaining = parse((HighlightArguments,), argv, PROG)
+    refuse_unknown(PROG, remaining)
+    try:
+        if args.limit < 1:
+            raise ValueError(f"limit must be at least 1, got {args.limit}")
+        texts = read_texts(args.input, args.limit)
+        grams = StrategicGrams.load(args.strategic_grams)
+    except (ValueError, OSError) as error:
+        stop(PROG, error)
+    matcher = GramMatcher(grams)
+    blocks = [trace_block(heading, text, grams, matcher) for heading, text in texts]
+    title = f"Strategic grams in {Path(args.input).name}"
+    lead = f'<h1>Strategic grams</h1>\n<p class="lead">{len(grams)} grams, fingerprint {grams.fingerprint}</p>'
+    path = write(args.output or Path(args.input).with_suffix(".html"), title, "\n".join([lead, *blocks]))
+    print(f"{len(texts)} text{'s' if len(texts) != 1 else ''} highlighted: {path}")
+    return 0
+
+
+def read_texts(source: str | None, limit: int) -> list[tuple[str, str]]:
+    """Headings and texts of a text file (one) or a parquet file of completions (up to `limit`)."""
+    if source is None or not Path(source).is_file():
+        raise ValueError(f"expected --input to name a text file or a parquet file of completions, got {source!r}")
+    if Path(source).suffix != ".parquet":
+        try:
+            return [(Path(source).name, Path(source).read_text(encoding="utf-8"))]
+        except UnicodeDecodeError:
+            raise ValueError(f"{source} is neither a parquet file nor text in UTF-8") from None
+    try:
+        rows = pd.read_parquet(source)
+    except ArrowInvalid as error:
+        raise ValueError(f"cannot read {source}: {error}") from error
+    if "completion" not in rows.columns:
+        raise ValueError(f"{source} has no column 'completion', got {list(rows.columns)}")
+    return [(_heading(row), _text(row["completion"])) for row in rows.head(limit).to_dict("records")]
+
+
+def _heading(row: dict[str, Any]) -> str:
+    parts = [f"step {row['step']}"] if "step" in row else []
+    parts += [f"advantage {row['advantage']:+.3f}"] if "advantage" in row else []
+    return ", ".join(parts) or "completion"
+
+
+def _text(completion: Any) -> str:
+    return completion if isinstance(completion, str) else "\n\n".join(str(m["content"]) for m in completion)

@@ -1,0 +1,38 @@
+"""The `hicra` command."""
+
+import importlib
+import sys
+
+COMMANDS = {
+    "train": "train a model with HICRA (or GRPO, at alpha 0) from a recipe",
+    "playground": "pretrain a tiny reasoner, train it with GRPO and HICRA, and compare: minutes on two CPU cores",
+    "highlight": "mark the planning tokens of a text or of a run's completions in an HTML page",
+}
+
+HELP = """usage: hicra COMMAND [options]
+
+Hierarchy-aware credit assignment (HICRA) for TRL.
+
+commands:
+{commands}
+
+`hicra COMMAND --help` explains each. Try: hicra playground""".format(
+    commands="\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items())
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one subcommand and returns its exit status: 0, 2 for wrong input, else what failed returned."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        print(HELP)
+        return 0
+    if argv[0] not in COMMANDS:
+        print(f"hicra: unknown command {argv[0]!r}, expected one of {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    # Imported here: `hicra --help` must not wait for torch.
+    return importlib.import_module(f"hicra_trl.cli.{argv[0]}").run(argv[1:])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,58 @@
+"""What a run shows on screen: a bar, and one line a log for a reader instead of forty metrics."""
+
+from typing import Any
+
+from tqdm import tqdm
+from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
+
+_COLUMNS = (
+    ("reward", "reward", ".3f"),
+    ("completions/mean_length", "length", ".1f"),
+    ("completions/clipped_ratio", "clipped", ".2f"),
+    ("hicra/planning_fraction", "planning", ".2f"),
+    ("hicra/semantic_entropy", "semantic entropy", ".2f"),
+    ("hicra/entropy/planning", "entropy planning", ".3f"),
+    ("hicra/entropy/execution", "execution", ".3f"),
+    ("step_time", "seconds", ".1f"),
+)
+
+
+def summary_line(logs: dict[str, float], step: int, max_steps: int) -> str | None:
+    """
+    One line for one log, or `None` if it holds nothing of a training step or an evaluation.
+
+    Example:
+
+    ```python
+    >>> summary_line({"reward": 0.5, "completions/mean_length": 31.0}, step=3, max_steps=60)
+    'step  3/60  reward 0.500  length 31.0'
+    ```
+    """
+    prefix, label = ("eval_", "held out") if "eval_reward" in logs else ("", "")
+    if f"{prefix}reward" not in logs:
+        return None
+    head = f"step {step:>{len(str(max_steps))}}/{max_steps}"
+    cells = [
+        f"{name} {logs[prefix + key]:{form}}" for key, name, form in _COLUMNS if logs.get(prefix + key) is not None
+    ]
+    return "  ".join([head, label, *cells] if label else [head, *cells])
+
+
+class SummaryCallback(ProgressCallback):
+    """Transformers' progress bar with [`summary_line`] for every log."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Writes the line above the bar."""
+        line = summary_line(logs or {}, state.global_step, state.max_steps)
+        if state.is_world_process_zero and line:
+            tqdm.write(line)
+
+    def on_prediction_step(self, *args: Any, **kwargs: Any) -> None:
+        """No second bar: an evaluation is one line too."""

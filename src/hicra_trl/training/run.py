@@ -1,0 +1,149 @@
+"""One training run from a parsed recipe; every process of `accelerate launch` runs this file."""
+
+import importlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from datasets import Dataset
+from transformers import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import get_last_checkpoint
+from trl import ModelConfig, TrlParser, get_peft_config, get_quantization_config
+
+from ..rewards import BoxedAccuracyReward
+from .callbacks import SummaryCallback
+from .config import HICRAConfig
+from .data import DataArguments, load_prompts
+from .trainer import HICRATrainer
+
+REWARDS = {"boxed_accuracy": BoxedAccuracyReward}
+CONFIG_FILE = "resolved_config.yaml"
+MANIFEST_FILE = "manifest.json"
+
+
+@dataclass
+class RunArguments(DataArguments):
+    """
+    What a recipe says beside [`HICRAConfig`] and [`~trl.ModelConfig`].
+
+    Args:
+        reward_funcs (`list[str]`, *optional*, defaults to `["boxed_accuracy"]`):
+            Rewards, summed: `boxed_accuracy`, or the dotted path of any function that TRL takes. The first one judges
+            `hicra/pass_at_k`.
+    """
+
+    reward_funcs: list[str] = field(
+        default_factory=lambda: ["boxed_accuracy"],
+        metadata={"help": "Rewards, summed: 'boxed_accuracy', or the dotted path of a function that TRL takes."},
+    )
+
+
+def load_reward(name: str) -> Callable:
+    """The reward function of a name or a dotted path, such as `my_package.rewards.brevity`."""
+    if name in REWARDS:
+        return REWARDS[name]()
+    module, _, function = name.rpartition(".")
+    if not module:
+        raise ValueError(f"no reward {name!r}: expected {' or '.join(REWARDS)}, or a dotted path")
+    sys.path.insert(0, os.getcwd())
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"cannot load the reward {name!r}: {error}") from error
+    finally:
+        sys.path.pop(0)
+
+
+def load_data(run_args: RunArguments, config: HICRAConfig) -> dict[str, Any]:
+    """Loads what the recipe names, as the trainer's `train_dataset`, `eval_dataset` and `reward_funcs`."""
+    if run_args.dataset_name is None:
+        raise ValueError("no dataset_name: expected a .jsonl or .parquet file or a dataset on the Hub")
+    return {
+        "train_dataset": load_prompts(run_args.dataset_name, run_args.dataset_split, run_args),
+        "eval_dataset": None if config.eval_strategy == "no" else _load_eval_prompts(run_args),
+        "reward_funcs": [load_reward(name) for name in run_args.reward_funcs],
+    }
+
+
+def _load_eval_prompts(run_args: RunArguments) -> Dataset:
+    if run_args.eval_dataset_name is None and run_args.eval_dataset_split is None:
+        raise ValueError("eval_strategy is set: expected an eval_dataset_name or an eval_dataset_split, got neither")
+    name = run_args.eval_dataset_name or run_args.dataset_name
+    split = run_args.eval_dataset_split or ("train" if Path(name).is_file() else "test")
+    return load_prompts(name, split, run_args)
+
+
+def build_trainer(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig) -> HICRATrainer:
+    """The trainer that a recipe describes."""
+    config.model_init_kwargs = {
+        "revision": model_args.model_revision,
+        "attn_implementation": model_args.attn_implementation,
+        "dtype": model_args.dtype,
+        **(config.model_init_kwargs or {}),
+    }
+    trainer = HICRATrainer(
+        model=model_args.model_name_or_path,
+        args=config,
+        quantization_config=get_quantization_config(model_args),
+        peft_config=get_peft_config(model_args),
+        **load_data(run_args, config),
+    )
+    for callback in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(callback)
+    trainer.add_callback(SummaryCallback)
+    return trainer
+
+
+def resume_point(config: HICRAConfig) -> str | None:
+    """Checkpoint to go on from: a path, or the newest in `output_dir` for `resume_from_checkpoint: true`."""
+    wanted = config.resume_from_checkpoint
+    if wanted is None or str(wanted).lower() == "false":
+        return None
+    if str(wanted).lower() != "true":
+        return wanted
+    newest = get_last_checkpoint(config.output_dir) if Path(config.output_dir).is_dir() else None
+    if newest is None:
+        raise ValueError(f"nothing to resume: no checkpoint in {config.output_dir}")
+    return newest
+
+
+def write_record(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, fingerprint: str) -> None:
+    """Writes the resolved recipe and a manifest of versions and seeds into `output_dir`."""
+    folder = Path(config.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    resolved = {**asdict(run_args), **asdict(model_args), **config.to_dict()}
+    (folder / CONFIG_FILE).write_text(yaml.safe_dump(json.loads(json.dumps(resolved, default=str)), sort_keys=True))
+    manifest = {
+        "seed": config.seed,
+        "data_seed": config.data_seed,
+        "lexicon_fingerprint": fingerprint,
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("hicra-trl", "trl", "transformers", "accelerate", "torch")},
+    }
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def main() -> None:
+    """Parses the recipe and the overrides of the command line, trains and saves."""
+    run_args, config, model_args = TrlParser((RunArguments, HICRAConfig, ModelConfig)).parse_args_and_config()
+    trainer = build_trainer(run_args, config, model_args)
+    if trainer.accelerator.is_main_process:
+        write_record(run_args, config, model_args, trainer.labeler.grams.fingerprint)
+    trainer.train(resume_from_checkpoint=resume_point(config))
+    trainer.save_model(config.output_dir)
+    trainer.save_state()
+    trainer.create_model_card()
+    if config.push_to_hub:
+        trainer.push_to_hub()
+    trainer.accelerator.print(f"Model, metrics and completions are in {config.output_dir}")
+
+
+if __name__ == "__main__":
+    main()
