@@ -11,13 +11,14 @@ from hicra_trl.grams import PlanningTokenLabeler, StrategicGrams
 from .oracle import Oracle, to_bytes
 from .tokenizers import BYTE_LEVEL, FAMILIES, tokenizer_of
 
+
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 # Nested, overlapping themselves, of punctuation only, in other scripts, and the pieces of other grams
 TRICKY = (
     *("so", "so so", "let's", "let's try", "try something", "let me", "me try", "therefore", "wait", "but"),
     *("wait, but why", "hmm,", "## step", "# step two", "'s", "a b a", "b a b", "...", "(so", "so)", "_so", "it's so"),
-    *("é so", "итак", "давайте проверим", "άρα", "ας δούμε", "因此", "因此 我们", "換句話說", "2 so", "why?", "?!"),
+    *("ok", "é so", "итак", "давайте проверим", "άρα", "ας δούμε", "因此", "因此 我们", "2 so", "why?", "?!"),
 )
 
 

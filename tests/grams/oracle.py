@@ -10,6 +10,7 @@ import re
 
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+
 SEPARATOR = "\ud800"
 
 

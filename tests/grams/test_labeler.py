@@ -18,6 +18,7 @@ from .conftest import TRICKY
 from .oracle import Oracle, to_bytes
 from .tokenizers import ADDED, tokenizer_of
 
+
 TRACES = Path(__file__).parents[3] / "shared/data/traces"
 FUZZ = settings(deadline=None, derandomize=True, database=None, max_examples=120)
 BEYOND = (-1, -100, -(2**63), 10**5, 2**31, 2**32 + 300, 2**62)  # ids that no token has
@@ -29,7 +30,7 @@ MARKED = (
     "soé éso so_ a_so so2 2so ²so",
     "中so so中 𝐬so so𝐬",
     "[so]\u0301 e\u0301[so] \u200b[so]\u200b \ufeff[so] 😀[so]😀",
-    "ſo \u212aso [SO], [sO]",
+    "ſo \u212aso [SO], [sO] o\u212a [OK]",
     "[Let’s] [LET'S] let‘s let\u02bcs let'st x['s] x[’S]",
     "[Let’s \r\n\t try] let’\u200bs",
     "[let\u00a0me] [let\u3000me] [let\x1cme] [let\x85\u2028 me] let\u200bme let\u2060 me",
@@ -49,8 +50,8 @@ MARKED = (
 WORDS = (
     *StrategicGrams.paper(),
     *TRICKY * 5,
-    *("also", "soap", "soé", "éso", "ſo", "K", "İ", "2", "x", "\\therefore", "\\so", "\\frac{so}{b}", "$", "##", "中"),
-    *("\u0301", "é", "ñ", "𝐬", "😀", "👩\u200d🔬", "_", "▁", "\\", "(", "’", "", *ADDED),
+    *("also", "soap", "soé", "éso", "ſo", "o\u212a", "İ", "2", "x", "\\therefore", "\\so", "\\frac{so}{b}", "$"),
+    *("##", "中", "\u0301", "é", "ñ", "𝐬", "😀", "👩\u200d🔬", "_", "▁", "\\", "(", "’", "", *ADDED),
     *("\udcc3", "\udca9", "\udce2\udc80", "\udced\udca0\udc80", "\udcf0\udc9f", "\udcff"),
 )
 SPACES = ("  ", "\n", "\n\n", " \t\r\n", "\u00a0", "\u3000", "\x1c", "\x1f ", "\x85", "\u2028", "\u200b", "")

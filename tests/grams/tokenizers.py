@@ -15,6 +15,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+
 BYTE_LEVEL = ("gpt2", "qwen")
 FAMILIES = (*BYTE_LEVEL, "llama2", "gemma", "unigram")
 SPECIAL = ("<unk>", "<pad>", "<|endoftext|>", "<|im_end|>")

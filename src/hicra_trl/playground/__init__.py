@@ -5,6 +5,7 @@ from .pretrain import PretrainConfig, pretrain
 from .traces import OUTCOMES, PHRASES, Attempt, Outcome, Policy, Trace, read_trace, write_trace
 from .world import Problem, countdown_reward, problem_rows, split_problems, verify, write_problems
 
+
 __all__ = [
     "OUTCOMES",
     "PHRASES",

@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from .traces import Policy, write_trace
 from .world import split_problems
 
+
 CHUNK = 50  # Optimiser steps whose traces are drawn, and sorted by length, together.
 EOS, PAD = "<|endoftext|>", "<|pad|>"
 RECORD = "pretraining.json"
@@ -64,6 +65,7 @@ class PretrainConfig:
     steps: int = 900
     batch_size: int = 96
     learning_rate: float = 3e-3
+    matrix_learning_rate: float = 0.02
     warmup_steps: int = 40
     drill: Policy = field(default_factory=lambda: Policy(skip=0.05, give_up=0.02, repeat=0.15))
     drill_share: float = 0.75
@@ -192,8 +194,16 @@ def _train(
         progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
         return 0.5 * (1 + math.cos(math.pi * progress))
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.01)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
+    # Muon on the matrices: with AdamW alone the same accuracy takes several times as many steps.
+    import os
+    matrices = [weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name]
+    others = [weight for name, weight in model.named_parameters() if weight.ndim != 2 or "embed" in name]
+    if os.environ.get("PG_OPT") == "adam": others, matrices = others + matrices, [torch.nn.Parameter(torch.zeros(2,2))]
+    optimizers = [
+        torch.optim.Muon(matrices, lr=config.matrix_learning_rate, weight_decay=0.01),
+        torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+    schedulers = [torch.optim.lr_scheduler.LambdaLR(optimizer, schedule) for optimizer in optimizers]
     batches = _batches(tokenizer, config, rng)
     losses: list[float] = []
     model.train()
@@ -203,9 +213,10 @@ def _train(
         loss = model(input_ids=input_ids, labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        scheduler.step()
+        for optimizer, scheduler in zip(optimizers, schedulers):
+            optimizer.step()
+            optimizer.zero_grad()
+            scheduler.step()
         losses.append(loss.item())
         progress.set_postfix(loss=f"{losses[-1]:.3f}")
     model.eval()

@@ -16,9 +16,10 @@ from reasoning_gym.games.countdown import CountdownConfig, CountdownDataset
 
 from hicra_trl.rewards import extract_boxed
 
-MAX_NUMBER = 12
-NUM_DRAWS = 6000
-NUM_HELD_OUT = 128
+
+MAX_NUMBER = 10
+NUM_DRAWS = 3000
+NUM_HELD_OUT = 96
 # The verifier hands its input to sympy, which evaluates it: only short sums and differences may reach it.
 SAFE_ANSWER = re.compile(r"[0-9+\- ]{1,40}")
 
@@ -70,7 +71,7 @@ class Problem:
 
 
 @cache
-def _countdown(seed: int) -> CountdownDataset:
+def _countdown() -> CountdownDataset:
     return CountdownDataset(
         CountdownConfig(
             min_numbers=3,
@@ -80,10 +81,17 @@ def _countdown(seed: int) -> CountdownDataset:
             min_target=1,
             max_target=3 * MAX_NUMBER,
             operators=("+", "-"),
-            seed=seed,
+            seed=0,
             size=NUM_DRAWS,
         )
     )
+
+
+@cache
+def _all_problems() -> tuple[Problem, ...]:
+    drawn = [entry["metadata"] for entry in _countdown()]
+    keys = {(tuple(sorted(entry["numbers"], reverse=True)), entry["target"]) for entry in drawn}
+    return tuple(Problem(numbers, target) for numbers, target in sorted(keys) if len(set(numbers)) == 3)
 
 
 @lru_cache(maxsize=65536)
@@ -92,25 +100,23 @@ def verify(answer: str, numbers: tuple[int, ...], target: int) -> bool:
     if SAFE_ANSWER.fullmatch(answer) is None:
         return False
     entry = {"metadata": {"numbers": list(numbers), "target": target}}
-    return _countdown(0).score_answer(answer, entry) == 1.0
+    return _countdown().score_answer(answer, entry) == 1.0
 
 
 @cache
 def split_problems(seed: int) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
     """
-    Draws problems from reasoning-gym and splits them.
+    Splits the problems, which reasoning-gym draws.
 
     Args:
         seed (`int`):
-            Seed of both the draws and the split.
+            Seed of the split; the problems are always the same.
 
     Returns:
         `tuple[tuple[Problem, ...], tuple[Problem, ...]]`:
             Training problems (for pretraining and for RL) and held-out problems. No problem is in both.
     """
-    drawn = [entry["metadata"] for entry in _countdown(seed)]
-    keys = {(tuple(sorted(entry["numbers"], reverse=True)), entry["target"]) for entry in drawn}
-    problems = [Problem(numbers, target) for numbers, target in sorted(keys) if len(set(numbers)) == 3]
+    problems = list(_all_problems())
     random.Random(seed).shuffle(problems)
     return tuple(problems[NUM_HELD_OUT:]), tuple(problems[:NUM_HELD_OUT])
 

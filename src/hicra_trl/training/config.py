@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from transformers.utils import is_torch_bf16_gpu_available
 from trl import GRPOConfig
 
 
@@ -25,6 +26,8 @@ class HICRAConfig(GRPOConfig):
             No division by the standard deviation (paper, section 3).
         epsilon_high (`float`, *optional*, defaults to `0.28`):
             Clip-higher (paper, section 4; DAPO).
+        bf16 (`bool`, *optional*):
+            Defaults to TRL's, bf16, where a GPU has it, and to float32 elsewhere.
 
     Raises:
         `ValueError`: if `alpha` is not in [0, 1), or if it is above 0 with a loss that collapses the credit of tokens
@@ -59,6 +62,9 @@ class HICRAConfig(GRPOConfig):
     )
 
     def __post_init__(self) -> None:
+        # TRL's default asks for bf16, and without a device for it refuses to start rather than train in float32.
+        if self.bf16 is None and not self.use_cpu and not is_torch_bf16_gpu_available():
+            self.bf16 = False
         super().__post_init__()
         if not 0 <= self.alpha < 1:
             raise ValueError(f"alpha must be in [0, 1), got {self.alpha}")

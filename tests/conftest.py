@@ -1,0 +1,99 @@
+"""A tiny real model and tokenizer, made once per session; and the real traces, where they are."""
+
+import copy
+import json
+import os
+from pathlib import Path
+
+
+# Tiny models are fastest on one thread; two of them thrash as soon as anything else runs.
+os.environ.update({"HF_HUB_OFFLINE": "1", "CI": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"})
+
+import pytest
+import torch
+from datasets import Dataset
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from hicra_trl.grams import StrategicGrams
+
+
+REPOSITORY = Path(__file__).parents[1]
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+# Words that the tokenizer has whole, so that a model which samples at random writes strategic grams often.
+LEXICON = ("so", "but", "wait", "now", "let's", "so wait", "but now", "next", "thus")
+PROMPTS = ("So what?", "Let's add 3 and 4.", "But why?", "Now 5 times 6.")
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    text = [" ".join(LEXICON), "".join(f" {gram}" for gram in LEXICON) * 50, *PROMPTS]
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<pad>", "<eos>"],
+        show_progress=False,
+    )
+    backend.train_from_iterator(text, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token="<pad>", eos_token="<eos>", padding_side="left"
+    )
+
+
+@pytest.fixture(scope="session")
+def base_model(tokenizer):
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return Qwen3ForCausalLM(config)
+
+
+@pytest.fixture
+def model(base_model):
+    return copy.deepcopy(base_model)
+
+
+@pytest.fixture(scope="session")
+def model_folder(base_model, tokenizer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    base_model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lexicon_file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("lexicon") / "grams.txt"
+    file.write_text("\n".join(LEXICON) + "\n")
+    return file
+
+
+@pytest.fixture(scope="session")
+def grams(lexicon_file):
+    return StrategicGrams.load(lexicon_file)
+
+
+@pytest.fixture(scope="session")
+def prompts():
+    return Dataset.from_dict({"prompt": list(PROMPTS) * 8, "solution": ["7"] * 32})
+
+
+@pytest.fixture(scope="session")
+def traces():
+    """500 completions of five models."""
+    folder = SHARED_DATA / "traces"
+    if not folder.is_dir():
+        pytest.skip(f"no traces at {folder}")
+    return [json.loads(line)["completion"] for file in sorted(folder.glob("*.jsonl")) for line in file.open()]

@@ -1,0 +1,102 @@
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from hicra_trl.playground import PHRASES, Policy, PretrainConfig, judge, pretrain, sample
+from hicra_trl.playground.pretrain import RECORD
+from hicra_trl.playground.world import split_problems
+
+
+TINY = PretrainConfig(hidden_size=32, num_layers=1, intermediate_size=32, steps=3, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return pretrain(tmp_path_factory.mktemp("base"), TINY)
+
+
+def test_a_finished_pretraining_is_not_repeated(base):
+    record = (base / RECORD).read_text()
+    modified = (base / "model.safetensors").stat().st_mtime_ns
+    assert pretrain(base, TINY) == base
+    assert (base / RECORD).read_text() == record
+    assert (base / "model.safetensors").stat().st_mtime_ns == modified
+
+
+def test_another_config_pretrains_again(tmp_path):
+    pretrain(tmp_path, TINY)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    other = PretrainConfig(**{**vars(TINY), "seed": 1})
+    pretrain(tmp_path, other)
+    assert (tmp_path / "model.safetensors").read_bytes() != before
+    assert json.loads((tmp_path / RECORD).read_text())["fingerprint"] == other.fingerprint
+
+
+def test_an_unfinished_pretraining_is_started_again(tmp_path):
+    pretrain(tmp_path, TINY)
+    (tmp_path / RECORD).unlink()
+    pretrain(tmp_path, TINY)
+    assert (tmp_path / RECORD).is_file()
+
+
+def test_same_config_gives_the_same_weights(base, tmp_path):
+    again = pretrain(tmp_path, TINY)
+    weights = [AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (base, again)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert (base / "tokenizer.json").read_text() == (again / "tokenizer.json").read_text()
+
+
+def test_fingerprint_changes_with_every_part_of_the_config():
+    configs = [TINY, PretrainConfig(), PretrainConfig(seed=1), PretrainConfig(policy=Policy(skip=0.1))]
+    assert len({config.fingerprint for config in configs}) == len(configs)
+
+
+def test_the_default_model_is_under_two_million_parameters(base):
+    from hicra_trl.playground.pretrain import build_model
+
+    assert build_model(PretrainConfig(), AutoTokenizer.from_pretrained(base)).num_parameters() < 2_000_000
+
+
+def test_the_tokenizer_is_byte_level_and_keeps_numbers_whole(base):
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    assert tokenizer.eos_token_id is not None and tokenizer.pad_token_id not in (None, tokenizer.eos_token_id)
+    for text in ("Let's try – 日本 🙂 \\boxed{}\n", *PHRASES["propose"]):
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    for number in range(1, 34):
+        assert len(tokenizer(f" {number}")["input_ids"]) == 1, number
+
+
+def test_sampling_is_bounded_repeatable_and_leaves_the_random_state(base):
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(base), AutoTokenizer.from_pretrained(base)
+    problems = split_problems(0)[1][:5]
+    state = torch.random.get_rng_state()
+    first, repeated = sample(model, tokenizer, problems, samples_per_problem=2, max_new_tokens=12, batch_size=4)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    second, _ = sample(model, tokenizer, problems, samples_per_problem=2, max_new_tokens=12, batch_size=4)
+    other, _ = sample(model, tokenizer, problems, samples_per_problem=2, max_new_tokens=12, batch_size=4, seed=1)
+    assert first == second != other
+    assert len(first) == 10 and repeated[:3] == [problems[0], problems[0], problems[1]]
+
+
+def test_judge_counts_every_class_and_every_step():
+    problem = split_problems(0)[1][0]
+    a, b, c = problem.numbers
+    wrong = f"Maybe {a} + {b} + {c}. Let me verify: {a + b} + {c} = 99, not {problem.target}. What am i missing?"
+    completions = [
+        f"So \\boxed{{{problem.solution}}}",
+        wrong + " \\boxed{none}",
+        "What am i missing? \\boxed{none}",
+        "",
+    ]
+    summary = judge(completions, [problem] * 4)
+    assert summary.accuracy == 0.25
+    assert summary.num_steps == 3 and summary.step_accuracy == pytest.approx(2 / 3)
+    assert summary.outcomes["execution: wrong step"] == summary.outcomes["strategy: gave up"] == 0.25
+    assert sum(summary.outcomes.values()) == 1.0
+
+
+def test_judge_refuses_unequal_lengths():
+    with pytest.raises(ValueError, match="got 1 completions and 0 problems"):
+        judge(["x"], [])
