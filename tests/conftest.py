@@ -38,9 +38,7 @@ def tokenizer():
         show_progress=False,
     )
     backend.train_from_iterator(text, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token="<pad>", eos_token="<eos>", padding_side="left"
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", eos_token="<eos>", padding_side="left")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import torch
 from hicra_trl.grams import PlanningTokenLabeler, StrategicGrams
 
 from .oracle import Oracle, to_bytes
-from .tokenizers import BYTE_LEVEL, FAMILIES, tokenizer_of
+from .tokenizers import BYTE_LEVEL, FAMILIES, SPECIAL, tokenizer_of
 
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -34,7 +34,7 @@ class Case:
         for i, data in self.bytes_of.items():
             self.ids_of[data].append(i)
         self.longest = max(map(len, self.ids_of))
-        self.special = self.tokenizer.all_special_ids[0]
+        self.pad, self.special = self.tokenizer.pad_token_id, self.tokenizer.convert_tokens_to_ids(list(SPECIAL))
 
     def add(self, lexicon, grams):
         self.labelers[lexicon] = PlanningTokenLabeler(self.tokenizer, grams)

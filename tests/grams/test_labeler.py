@@ -50,8 +50,9 @@ MARKED = (
 WORDS = (
     *StrategicGrams.paper(),
     *TRICKY * 5,
+    *ADDED * 5,
     *("also", "soap", "soé", "éso", "ſo", "o\u212a", "İ", "2", "x", "\\therefore", "\\so", "\\frac{so}{b}", "$"),
-    *("##", "中", "\u0301", "é", "ñ", "𝐬", "😀", "👩\u200d🔬", "_", "▁", "\\", "(", "’", "", *ADDED),
+    *("##", "中", "\u0301", "é", "ñ", "𝐬", "😀", "👩\u200d🔬", "_", "▁", "\\", "(", "’", ""),
     *("\udcc3", "\udca9", "\udce2\udc80", "\udced\udca0\udc80", "\udcf0\udc9f", "\udcff"),
 )
 SPACES = ("  ", "\n", "\n\n", " \t\r\n", "\u00a0", "\u3000", "\x1c", "\x1f ", "\x85", "\u2028", "\u200b", "")
@@ -90,7 +91,7 @@ def tokenise(case, text, rng):
         as_bytes = case.segment(case.bytes_of[token[0]], rng) if token and token[0] in case.bytes_of else []
         anything = rng.choice(list(case.bytes_of))
         ids[at : at + 1] = rng.choice(
-            [as_bytes, as_bytes, [], [case.special, *token], [rng.choice(BEYOND), *token], [anything, *token]]
+            [as_bytes, as_bytes, [], [rng.choice((*case.special, *BEYOND)), *token], [anything, *token]]
         )
     return ids
 
@@ -98,7 +99,7 @@ def tokenise(case, text, rng):
 def assert_equals_oracle(case, rows, masks=None):
     """Both lexicons, all rows in one batch, padded on the right; both results, token by token."""
     width = max(map(len, rows))
-    ids = torch.tensor([row + [case.special] * (width - len(row)) for row in rows], dtype=torch.int64)
+    ids = torch.tensor([row + [case.pad] * (width - len(row)) for row in rows], dtype=torch.int64)
     mask = None
     if masks is not None:
         mask = torch.tensor([row + [0] * (width - len(row)) for row in masks], dtype=torch.int64)
@@ -232,20 +233,19 @@ def test_special_masked_and_unknown_tokens_separate_words(case):
     # al|so: what separates is no part of a word; let |me: nothing matches across it
     al, so = case.spell("al"), case.spell("so")
     let, me = case.spell("let "), case.spell("me")
-    specials = [case.tokenizer.convert_tokens_to_ids(token) for token in ("<pad>", "<|endoftext|>", "<|im_end|>")]
     hole = next(i for i in range(10**4) if i not in case.tokenizer.get_vocab().values())
-    for separator in (*specials, hole, *BEYOND):
+    for separator in (*case.special, hole, *BEYOND):
         assert case.label([*al, separator, *so]) == [False] * 3 + [True] * 2
         assert not any(case.label([*let, separator, *me]))
         assert case.label([separator]) == [False]
     assert case.label([*al, *so, *so], mask=[1, 1, 0, 0, 1, 1]) == [False] * 4 + [True] * 2
-    assert case.label([*case.spell("\\"), specials[0], *so]) == [False] * 2 + [True] * 2
+    assert case.label([*case.spell("\\"), case.pad, *so]) == [False] * 2 + [True] * 2
 
 
 def test_bytes_on_the_two_sides_of_a_separator_make_no_character(case):
     ids = case.spell("éso")
     assert not any(case.label(ids))
-    assert case.label([ids[0], case.special, *ids[1:]]) == [False] * 3 + [True] * 2
+    assert case.label([ids[0], case.pad, *ids[1:]]) == [False] * 3 + [True] * 2
     assert case.label(ids, mask=[0, 1, 1, 1]) == [False] * 2 + [True] * 2
 
 

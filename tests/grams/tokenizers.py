@@ -18,7 +18,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 BYTE_LEVEL = ("gpt2", "qwen")
 FAMILIES = (*BYTE_LEVEL, "llama2", "gemma", "unigram")
-SPECIAL = ("<unk>", "<pad>", "<|endoftext|>", "<|im_end|>")
+SPECIAL = ("<unk>", "<pad>", "<|endoftext|>", "<|im_end|>", "<|wait|>", "endofturn")
 # "é" is also how byte-level tokenizers spell the byte E9: an added token is text, not such a spelling
 ADDED = ("<think>", "wait,so", "voilé", "é let’s ")
 PAPER_GRAMS = Path(__file__).parents[2] / "src/hicra_trl/grams/paper.txt"

@@ -83,7 +83,7 @@ def test_sampling_is_bounded_repeatable_and_leaves_the_random_state(base):
 def test_judge_counts_every_class_and_every_step():
     problem = split_problems(0)[1][0]
     a, b, c = problem.numbers
-    wrong = f"Maybe {a} + {b} + {c}. Let me verify: {a + b} + {c} = 99, not {problem.target}. What am i missing?"
+    wrong = f"Maybe {a} + {b} + {c}. Let me verify: {a + b} + {c} = 99, {problem.target} missed. What am i missing?"
     completions = [
         f"So \\boxed{{{problem.solution}}}",
         wrong + " \\boxed{none}",

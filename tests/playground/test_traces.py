@@ -14,9 +14,9 @@ from hicra_trl.playground.world import split_problems
 PROBLEM = Problem((8, 5, 3), 10)
 SOLVED = "So \\boxed{8 + 5 - 3}"
 TRY_SUM = "What if we try 8 + 5 + 3."
-REFUTE_SUM = "Let me verify: 13 + 3 = 16, not 10."
+REFUTE_SUM = "Let me verify: 13 + 3 = 16, 10 missed."
 TRY_RIGHT = "Hold on, perhaps 8 + 5 - 3."
-CONFIRM_RIGHT = "To verify: 13 - 3 = 10 as asked."
+CONFIRM_RIGHT = "To verify: 13 - 3 = 10, 10 reached."
 
 
 def written(count, policy, seed=0):
@@ -73,12 +73,12 @@ def test_the_base_fails_by_strategy_and_solves_15_to_45_percent():
     [
         (f"{TRY_SUM} {REFUTE_SUM} {TRY_RIGHT} {CONFIRM_RIGHT} {SOLVED}", "correct"),
         (f"{TRY_RIGHT} {SOLVED}", "correct"),
-        (f"{TRY_SUM} Let me verify: 13 + 3 = 17, not 10. {TRY_RIGHT} {SOLVED}", "correct"),
-        (f"{TRY_SUM} Let me verify: 13 + 3 = 17, not 10. What am i missing? \\boxed{{none}}", "execution: wrong step"),
-        (f"{TRY_SUM} Let me verify: 12 + 3 = 15, not 10. What am i missing? \\boxed{{none}}", "execution: wrong step"),
-        (f"{TRY_SUM} Let me verify: 13 + 3 = 16, not 11. What am i missing? \\boxed{{none}}", "execution: wrong step"),
-        (f"{TRY_SUM} Let me verify: 13 + 3 = 16 as asked. So \\boxed{{8 + 5 + 3}}", "execution: wrong step"),
-        (f"{TRY_RIGHT} To verify: 13 - 3 = 10, not 10. What am i missing? \\boxed{{none}}", "execution: wrong step"),
+        (f"{TRY_SUM} Let me verify: 13 + 3 = 17, 10 missed. {TRY_RIGHT} {SOLVED}", "correct"),
+        (f"{TRY_SUM} Let me verify: 13 + 3 = 17, 10 missed. What am i missing? \\boxed{{none}}", "execution: wrong step"),
+        (f"{TRY_SUM} Let me verify: 12 + 3 = 15, 10 missed. What am i missing? \\boxed{{none}}", "execution: wrong step"),
+        (f"{TRY_SUM} Let me verify: 13 + 3 = 16, 11 missed. What am i missing? \\boxed{{none}}", "execution: wrong step"),
+        (f"{TRY_SUM} Let me verify: 13 + 3 = 16, 10 reached. So \\boxed{{8 + 5 + 3}}", "execution: wrong step"),
+        (f"{TRY_RIGHT} To verify: 13 - 3 = 10, 10 missed. What am i missing? \\boxed{{none}}", "execution: wrong step"),
         ("Maybe 8 + 5 + 2. So \\boxed{8 + 5 + 2}", "execution: wrong step"),
         ("Maybe 8 + 5 + 3. So \\boxed{8 + 5}", "execution: wrong step"),
         ("Maybe 8 + 5 + 3. So \\boxed{16}", "execution: wrong step"),
@@ -101,10 +101,9 @@ def test_each_failure_has_its_class(text, outcome):
 
 
 def test_steps_are_judged_one_by_one():
-    text = (
-        "Maybe 8 - 5 + 3. Let me verify: 4 + 3 = 7, not 10. But wait, maybe 8 + 5 + 3. To verify: 13 + 3 = 15, not 10."
-    )
-    first, second = read_trace(text, PROBLEM).attempts
+    check_difference = "Maybe 8 - 5 + 3. Let me verify: 4 + 3 = 7, 10 missed."
+    check_sum = "But wait, maybe 8 + 5 + 3. To verify: 13 + 3 = 15, 10 missed."
+    first, second = read_trace(f"{check_difference} {check_sum}", PROBLEM).attempts
     assert first.steps == (False, True, True)
     assert second.steps == (True, False, True)
 

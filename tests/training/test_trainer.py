@@ -50,9 +50,7 @@ def test_alpha_zero_equals_grpo(loss_type, build, model, tokenizer, prompts, tmp
     theirs = GRPOTrainer(
         model=copy.deepcopy(model),
         reward_funcs=vowel_share,
-        args=GRPOConfig(
-            scale_rewards="none", epsilon_high=0.28, **settings(tmp_path / "grpo", loss_type=loss_type)
-        ),
+        args=GRPOConfig(scale_rewards="none", epsilon_high=0.28, **settings(tmp_path / "grpo", loss_type=loss_type)),
         train_dataset=prompts,
         processing_class=tokenizer,
     )
@@ -89,9 +87,7 @@ def test_masks_stay_aligned_and_amplification_does_not_compound(build):
             if len(execution):
                 base = execution[0]
                 assert (execution == base).all()
-                torch.testing.assert_close(
-                    advantages[planning], (base + 0.5 * base.abs()).expand(int(planning.sum()))
-                )
+                torch.testing.assert_close(advantages[planning], (base + 0.5 * base.abs()).expand(int(planning.sum())))
                 planned += int(planning.sum())
     assert planned > 20
 
@@ -156,9 +152,7 @@ def test_log_probabilities_and_entropies_come_first(build):
     torch.testing.assert_close(outputs[1], entropies, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("importance_sampling_level", "sequence"), ("loss_type", "luspo")]
-)
+@pytest.mark.parametrize(("name", "value"), [("importance_sampling_level", "sequence"), ("loss_type", "luspo")])
 def test_losses_without_token_credit_are_refused_by_name(name, value, tmp_path):
     with pytest.raises(ValueError, match=f"{name}='{value}' gives every token of a completion the same credit"):
         HICRAConfig(str(tmp_path), use_cpu=True, bf16=False, **{name: value})

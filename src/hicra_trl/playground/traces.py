@@ -2,11 +2,11 @@
 
 A trace is a sequence of sentences, and each begins with strategic grams of the paper's list:
 
-    What if we try 8 + 5 + 3. Let me verify: 13 + 3 = 16, not 10. Hold on, perhaps 8 + 5 - 3. To verify: 13 - 3 = 10
-    as asked. Therefore \\boxed{8 + 5 - 3}
+    What if we try 8 + 5 + 3. Let me verify: 13 + 3 = 16, 10 missed. Hold on, perhaps 8 + 5 - 3. To verify: 13 - 3 =
+    10, 10 reached. Therefore \\boxed{8 + 5 - 3}
 
 A check holds three steps: the candidate's first operation ("13 - 3" for "8 + 5 - 3"), its second ("= 10") and the
-comparison with the target ("as asked", or ", not 10").
+comparison with the target ("10 reached" or "10 missed").
 """
 
 import random
@@ -102,9 +102,9 @@ def write_trace(problem: Problem, rng: random.Random, policy: Policy) -> str:
         first, operator, second, last_operator, last = candidate.split()
         left = _operate(int(first), operator, int(second))
         value = _operate(left, last_operator, int(last))
-        # The verdict follows the value directly: a comma in between would cost the model one more layer to learn it.
-        verdict = " as asked" if value == problem.target else f", not {problem.target}"
-        check = f"{_say('check', rng)}: {left} {last_operator} {last} = {value}{verdict}."
+        # The target is copied before the verdict: without it, 500 steps of pretraining do not learn the comparison.
+        verdict = f"{problem.target} {'reached' if value == problem.target else 'missed'}"
+        check = f"{_say('check', rng)}: {left} {last_operator} {last} = {value}, {verdict}."
         sentences.append(_sentence(check))
         if value == problem.target:
             return " ".join([*sentences, _conclusion(candidate, rng)])
@@ -181,8 +181,8 @@ _PROPOSE = re.compile(
     rf"(?:{_any('backtrack')}, )?{_any('propose')} (?P<candidate>{_NUMBER}(?: [+-] {_NUMBER}){{0,4}})\.\s*", _FLAGS
 )
 _CHECK = re.compile(
-    rf"{_any('check')}: (?P<left>-?{_NUMBER}) (?P<operator>[+-]) (?P<right>{_NUMBER}) = (?P<value>-?{_NUMBER})"
-    rf"(?: as asked|, not (?P<refuted>{_NUMBER}))\.\s*",
+    rf"{_any('check')}: (?P<left>-?{_NUMBER}) (?P<operator>[+-]) (?P<right>{_NUMBER}) = (?P<value>-?{_NUMBER}), "
+    rf"(?P<target>{_NUMBER}) (?P<verdict>reached|missed)\.\s*",
     _FLAGS,
 )
 _END = re.compile(rf"(?:{_any('conclude')}|{_any('give up')}\.?) \\boxed\{{[^{{}}]{{0,40}}\}}\s*\Z", _FLAGS)
@@ -198,15 +198,14 @@ def _signed(candidate: str) -> tuple[tuple[str, int], ...]:
 
 def _read_check(match: re.Match, attempt: Attempt, problem: Problem) -> Attempt:
     left, right, value = int(match["left"]), int(match["right"]), int(match["value"])
-    refuted = match["refuted"]
+    reached = match["verdict"].lower() == "reached"
     first, operator, second, *rest = attempt.candidate.split()
     steps = (
         left == _operate(int(first), operator, int(second)) and rest == [match["operator"], match["right"]],
         value == _operate(left, match["operator"], right),
-        int(match["target"]) == problem.target
-        and (match["verdict"].lower() == "exactly") == (value == problem.target),
+        int(match["target"]) == problem.target and reached == (value == problem.target),
     )
-    return Attempt(attempt.candidate, attempt.legal, attempt.repeated, steps, refuted is not None)
+    return Attempt(attempt.candidate, attempt.legal, attempt.repeated, steps, refuted=not reached)
 
 
 def read_trace(completion: str, problem: Problem) -> Trace:
