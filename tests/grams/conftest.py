@@ -16,9 +16,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 # Nested, overlapping themselves, of punctuation only, in other scripts, and the pieces of other grams
 TRICKY = (
-    *("so", "so so", "let's", "let's try", "try something", "let me", "me try", "therefore", "wait", "but"),
-    *("wait, but why", "hmm,", "## step", "# step two", "'s", "a b a", "b a b", "...", "(so", "so)", "_so", "it's so"),
-    *("ok", "é so", "итак", "давайте проверим", "άρα", "ας δούμε", "因此", "因此 我们", "2 so", "why?", "?!"),
+    *("so", "so so", "let's try", "let's", "try something", "let me", "me try something", "me try"),
+    *("therefore", "wait, but why", "wait", "but", "hmm,", "## step", "# step two", "'s", "a b a", "b a b"),
+    *("...", "?!", "why?", "(so", "so)", "_so", "2 so", "it's so", "ok"),
+    *("é so", "итак", "давайте проверим", "άρα", "ας δούμε", "因此", "因此 我们"),
 )
 
 

@@ -306,6 +306,10 @@ def test_mask_is_the_union_of_overlapping_grams_and_occurrences_do_not_overlap(c
     ids = case.spell("let me try a b a b a")
     assert [t for t, planning in enumerate(case.label(ids)) if not planning] == [10]
     assert case.occurrences(ids) == [("let me", 0, 6), ("a b a", 11, 16)]
+    # "me try something" is not chosen, so it does not hide "try something"
+    ids = case.spell("let me try something")
+    assert all(case.label(ids))
+    assert case.occurrences(ids) == [("let me", 0, 6), ("try something", 7, 20)]
 
 
 def test_grams_do_not_run_from_one_row_into_the_next(case):

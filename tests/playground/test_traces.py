@@ -74,11 +74,23 @@ def test_the_base_fails_by_strategy_and_solves_15_to_45_percent():
         (f"{TRY_SUM} {REFUTE_SUM} {TRY_RIGHT} {CONFIRM_RIGHT} {SOLVED}", "correct"),
         (f"{TRY_RIGHT} {SOLVED}", "correct"),
         (f"{TRY_SUM} Let me verify: 13 + 3 = 17, 10 missed. {TRY_RIGHT} {SOLVED}", "correct"),
-        (f"{TRY_SUM} Let me verify: 13 + 3 = 17, 10 missed. What am i missing? \\boxed{{none}}", "execution: wrong step"),
-        (f"{TRY_SUM} Let me verify: 12 + 3 = 15, 10 missed. What am i missing? \\boxed{{none}}", "execution: wrong step"),
-        (f"{TRY_SUM} Let me verify: 13 + 3 = 16, 11 missed. What am i missing? \\boxed{{none}}", "execution: wrong step"),
+        (
+            f"{TRY_SUM} Let me verify: 13 + 3 = 17, 10 missed. What am i missing? \\boxed{{none}}",
+            "execution: wrong step",
+        ),
+        (
+            f"{TRY_SUM} Let me verify: 12 + 3 = 15, 10 missed. What am i missing? \\boxed{{none}}",
+            "execution: wrong step",
+        ),
+        (
+            f"{TRY_SUM} Let me verify: 13 + 3 = 16, 11 missed. What am i missing? \\boxed{{none}}",
+            "execution: wrong step",
+        ),
         (f"{TRY_SUM} Let me verify: 13 + 3 = 16, 10 reached. So \\boxed{{8 + 5 + 3}}", "execution: wrong step"),
-        (f"{TRY_RIGHT} To verify: 13 - 3 = 10, 10 missed. What am i missing? \\boxed{{none}}", "execution: wrong step"),
+        (
+            f"{TRY_RIGHT} To verify: 13 - 3 = 10, 10 missed. What am i missing? \\boxed{{none}}",
+            "execution: wrong step",
+        ),
         ("Maybe 8 + 5 + 2. So \\boxed{8 + 5 + 2}", "execution: wrong step"),
         ("Maybe 8 + 5 + 3. So \\boxed{8 + 5}", "execution: wrong step"),
         ("Maybe 8 + 5 + 3. So \\boxed{16}", "execution: wrong step"),

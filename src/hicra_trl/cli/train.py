@@ -1,5 +1,6 @@
 """`hicra train`: trains from a recipe, through `accelerate launch`."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import datasets
 import torch
 import yaml
 from accelerate.commands.config.config_args import default_config_file
@@ -17,7 +19,7 @@ from trl import ModelConfig
 
 from ..grams import StrategicGrams
 from ..training.config import HICRAConfig
-from ..training.run import RunArguments, load_data
+from ..training.run import RunArguments, load_data, resume_point
 from .parsing import check_recipe, help_text, parse, refuse_unknown, stop
 
 PROG = "hicra train"
@@ -74,7 +76,8 @@ def run(argv: list[str]) -> int:
     run_args, config, model_args, rest = parse((RunArguments, HICRAConfig, ModelConfig), argv, PROG)
     launch_argv += rest
     accelerate, unknown = launch_command_parser().parse_known_args([*launch_argv, "script"])
-    refuse_unknown(PROG, unknown)
+    # A stray value takes the place of the script.
+    refuse_unknown(PROG, unknown + [accelerate.training_script] * (accelerate.training_script != "script"))
     try:
         grams = StrategicGrams.load(config.strategic_grams)
         if model_args.model_name_or_path is None:
@@ -83,6 +86,10 @@ def run(argv: list[str]) -> int:
             print(plan(run_args, config, model_args, grams, _num_processes(accelerate), _given(argv)))
             return 0
         overrides = _materialize_playground(run_args, model_args)
+        resume_point(config)
+        # What is wrong with the data is said here, in one line; the processes that train then read the cache.
+        datasets.disable_progress_bars()
+        datasets.logging.set_verbosity(logging.CRITICAL)
         load_data(run_args, config)
     except (ValueError, OSError) as error:
         stop(PROG, error)

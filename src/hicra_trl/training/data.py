@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from datasets import Dataset, load_dataset
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+from pyarrow import ArrowInvalid
 
 PROMPT_COLUMNS = ("prompt", "problem", "question")
 # Where a dataset has both, `solution` is a worked solution and `answer` what it ends on.
@@ -123,7 +124,7 @@ def _load(name: str, split: str, config: str | None) -> Dataset:
         return load_dataset(name, config, split=split)
     except (DatasetNotFoundError, ConnectionError) as error:
         raise ValueError(f"no dataset {name!r}: expected a .jsonl or .parquet file or a dataset on the Hub") from error
-    except DatasetGenerationError as error:
+    except (DatasetGenerationError, ArrowInvalid) as error:
         raise ValueError(f"cannot read {name}: {error.__cause__ or error}") from error
 
 

@@ -1,0 +1,172 @@
+"""Every command as a user runs it: in a process of its own, with right and with wrong input."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+
+RECIPES = Path(__file__).parents[2] / "recipes" / "playground"
+
+
+def hicra(*argv, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "hicra_trl.cli.main", *map(str, argv)], capture_output=True, text=True, cwd=cwd
+    )
+
+
+@pytest.fixture(scope="module")
+def recipe(model_folder, lexicon_file, tmp_path_factory):
+    """Two steps on the tiny model."""
+    folder = tmp_path_factory.mktemp("recipe")
+    data = folder / "problems.jsonl"
+    data.write_text("".join(json.dumps({"problem": f"{i} + 1?", "answer": i + 1}) + "\n" for i in range(16)))
+    fields = {
+        "model_name_or_path": str(model_folder),
+        "dataset_name": str(data),
+        "prompt_format": "text",
+        "output_dir": str(folder / "run"),
+        "strategic_grams": str(lexicon_file),
+        "per_device_train_batch_size": 8,
+        "num_generations": 4,
+        "max_completion_length": 16,
+        "max_steps": 2,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "log_completions": True,
+        "num_completions_to_print": 0,
+        "report_to": "none",
+        "use_cpu": True,
+        "bf16": False,
+    }
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(fields))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run_folder(recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    done = hicra("train", "--config", recipe, "--alpha", 0.4, "--output_dir", folder, cwd=folder.parent)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "step 2/2  reward 0.000" in done.stderr + done.stdout
+    return folder
+
+
+def test_training_leaves_what_other_tools_read(run_folder):
+    config = yaml.safe_load((run_folder / "resolved_config.yaml").read_text())
+    assert (config["alpha"], config["max_steps"], config["loss_type"]) == (0.4, 2, "dapo")
+    manifest = json.loads((run_folder / "manifest.json").read_text())
+    assert manifest["seed"] == 42 and manifest["versions"]["trl"]
+    history = json.loads((run_folder / "trainer_state.json").read_text())["log_history"]
+    assert history[0]["hicra/planning_fraction"] > 0
+    completions = pd.read_parquet(run_folder / "completions" / "completions_00001.parquet")
+    assert {"prompt", "completion", "boxed_accuracy", "advantage"} <= set(completions.columns)
+    assert "alpha = 0.4" in (run_folder / "README.md").read_text()
+    assert (run_folder / "strategic_grams" / "strategic_grams.txt").is_file()
+    assert manifest["lexicon_fingerprint"] in (run_folder / "README.md").read_text()
+
+
+def test_highlighting_a_runs_completions(run_folder, tmp_path):
+    source = run_folder / "completions" / "completions_00002.parquet"
+    grams = run_folder / "strategic_grams"
+    done = hicra(
+        "highlight", "--input", source, "--strategic_grams", grams, "--output", tmp_path / "a.html", "--limit", 3,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0 and f"3 texts highlighted: {tmp_path / 'a.html'}" in done.stdout
+    assert (tmp_path / "a.html").read_text().count('class="trace"') == 3
+
+
+def test_highlighting_a_text(tmp_path):
+    (tmp_path / "answer.txt").write_text("<i>Let’s backtrack</i>: 2 + 2.")
+    done = hicra("highlight", "--input", "answer.txt", cwd=tmp_path)
+    assert done.returncode == 0 and "1 text highlighted: answer.html" in done.stdout
+    assert "Let’s backtrack</mark>&lt;/i&gt;" in (tmp_path / "answer.html").read_text()
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(recipe, tmp_path):
+    done = hicra("train", "--config", recipe, "--dry_run", "--output_dir", "x", "--num_processes", 2, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "HICRA, alpha 0.2, 9 strategic grams" in done.stdout
+    assert "2 processes x 8 completions x 1 accumulation steps = 16 completions per step" in done.stdout
+    assert "max_completion_length: 16" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("method", ["grpo", "hicra"])
+def test_the_playgrounds_recipes_are_complete_and_differ_in_alpha_alone(method, tmp_path):
+    done = hicra("train", "--config", RECIPES / f"{method}.yaml", "--dry_run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    recipes = [yaml.safe_load((RECIPES / f"{name}.yaml").read_text()) for name in ("grpo", "hicra")]
+    assert {key for key in recipes[0] if recipes[0][key] != recipes[1][key]} == {"alpha", "output_dir"}
+    pinned = {"loss_type", "scale_rewards", "epsilon", "epsilon_high", "beta", "max_completion_length", "seed"}
+    assert pinned <= recipes[0].keys()
+
+
+WRONG = [
+    (["train", "--config", "RECIPE", "--alpha", "1.5"], "hicra train: alpha must be in [0, 1), got 1.5"),
+    (["train", "--config", "RECIPE", "--alpha", "high"], "hicra train: argument --alpha: invalid float value: 'high'"),
+    (["train", "--config", "nowhere.yaml"], "hicra train: no recipe at nowhere.yaml"),
+    (["train", "--config"], "hicra train: --config needs the path of a YAML recipe"),
+    (["train", "--config", "RECIPE", "--alhpa", "0.1"], "hicra train: unknown arguments: --alhpa 0.1"),
+    (["train", "--config", "RECIPE", "--strategic_grams", "no.txt"], "hicra train: no strategic grams at 'no.txt'"),
+    (["train", "--config", "RECIPE", "--dataset_name", "no.jsonl"], "hicra train: no dataset file at no.jsonl"),
+    (["train", "--config", "RECIPE", "--gold_column", "gold"], "hicra train: "),
+    (["train", "--config", "RECIPE", "--reward_funcs", "nothing"], "hicra train: no reward 'nothing'"),
+    (["train", "--config", "RECIPE", "--reward_funcs", "os.nothing"], "hicra train: cannot load the reward"),
+    (["train", "--config", "RECIPE", "--accelerate_config", "zero9"], "hicra train: no accelerate config 'zero9'"),
+    (["train", "--config", "RECIPE", "--loss_type", "luspo"], "hicra train: loss_type='luspo' gives every token"),
+    (["train", "--alpha", "0.1"], "hicra train: no model_name_or_path"),
+    (
+        ["train", "--config", "RECIPE", "--resume_from_checkpoint", "true", "--output_dir", "new"],
+        "hicra train: nothing",
+    ),
+    (["playground", "--seeds", "0"], "hicra playground: seeds must be at least 1, got 0"),
+    (["playground", "--recipes", "nowhere"], "hicra playground: no recipe at nowhere/grpo.yaml"),
+    (["playground", "--color", "red"], "hicra playground: unknown arguments: --color red"),
+    (["highlight", "--input", "no.txt"], "hicra highlight: expected --input to name a text file"),
+    (["highlight", "--input", "RECIPE", "--limit", "0"], "hicra highlight: limit must be at least 1, got 0"),
+    (["unknown"], "hicra: unknown command 'unknown', expected one of train, playground, highlight"),
+]
+
+
+@pytest.mark.parametrize(("argv", "message"), WRONG, ids=[" ".join(argv) for argv, _ in WRONG])
+def test_wrong_input_gets_one_line_and_status_2(argv, message, recipe, tmp_path):
+    done = hicra(*(recipe if part == "RECIPE" else part for part in argv), cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(message) and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_fields_of_a_recipe_that_nothing_reads_are_refused(recipe, tmp_path):
+    (tmp_path / "typo.yaml").write_text(recipe.read_text() + "leraning_rate: 1\nmax_step: 3\n")
+    done = hicra("train", "--config", "typo.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "hicra train: the recipe has fields that are not known: leraning_rate, max_step\n"
+
+
+def test_broken_recipes_and_files_get_one_line(recipe, tmp_path):
+    (tmp_path / "broken.yaml").write_text("a: [1\n")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    (tmp_path / "bad.parquet").write_text("no parquet")
+    (tmp_path / "bad.txt").write_bytes(b"\xff\xfe")
+    for argv in (
+        ["train", "--config", "broken.yaml"],
+        ["train", "--config", "list.yaml"],
+        ["highlight", "--input", "bad.parquet"],
+        ["highlight", "--input", "bad.txt"],
+    ):
+        done = hicra(*argv, cwd=tmp_path)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "playground", "highlight"])
+def test_help_is_short_and_says_how(command, tmp_path):
+    done = hicra(command, "--help", cwd=tmp_path)
+    assert done.returncode == 0 and f"hicra {command} --" in done.stdout
+    assert done.stdout.count("\n") < 140
+    assert f"  {command}" in hicra("--help", cwd=tmp_path).stdout
