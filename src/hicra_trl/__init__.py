@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+
 __version__ = "0.1.0"
 
 # Resolved on first use: `hicra --help` and the labeler alone must not wait for TRL.

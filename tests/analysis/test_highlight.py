@@ -7,8 +7,7 @@ from hicra_trl.analysis.page import html_table, page
 from hicra_trl.grams import GramMatcher, StrategicGrams
 
 
-GRAMS = StrategicGrams(["but wait", "wait, no", "let's try", "<b>so"])
-MATCHER = GramMatcher(GRAMS)
+MATCHER = GramMatcher(StrategicGrams(["but wait", "wait, no", "let's try", "<b>so"]))
 
 
 @pytest.mark.parametrize(
@@ -24,12 +23,12 @@ MATCHER = GramMatcher(GRAMS)
     ],
 )
 def test_grams_are_marked_and_everything_is_escaped(text, expected):
-    assert highlight(text, GRAMS, MATCHER) == expected
+    assert highlight(text, MATCHER) == expected
 
 
 @given(st.text())
 def test_any_text_is_kept_and_escaped(text):
-    html = highlight(text + " but wait " + text, GRAMS, MATCHER)
+    html = highlight(text + " but wait " + text, MATCHER)
     bare = html.replace("</mark>", "")
     while "<mark" in bare:
         start = bare.index("<mark")

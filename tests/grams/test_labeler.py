@@ -1,6 +1,7 @@
 """PlanningTokenLabeler against a regular-expression oracle, and against texts that were marked by hand."""
 
 import json
+import pickle
 import random
 import re
 from pathlib import Path
@@ -410,3 +411,9 @@ def test_tokenizer_without_decoder_is_refused():
 def test_what_is_no_fast_tokenizer_is_refused(tokenizer):
     with pytest.raises((TypeError, ValueError)):
         PlanningTokenLabeler(tokenizer, StrategicGrams(["so"]))
+
+
+def test_a_labeler_pickles(case):
+    labeler = pickle.loads(pickle.dumps(case.labelers["paper"]))
+    ids = torch.tensor([case.encode("So wait, let’s backtrack.")])
+    assert torch.equal(labeler(ids), case.labelers["paper"](ids)) and labeler(ids).any()

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+
 COLORS = {"base": "#98a2b3", "grpo": "#2f6fb0", "hicra": "#c2410c"}
 _RC = {
     "svg.fonttype": "none",

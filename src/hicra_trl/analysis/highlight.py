@@ -5,17 +5,15 @@ from html import escape
 from ..grams import GramMatcher, StrategicGrams
 
 
-def highlight(text: str, grams: StrategicGrams, matcher: GramMatcher) -> str:
+def highlight(text: str, matcher: GramMatcher) -> str:
     """
     HTML of `text`, escaped, with every stretch of strategic grams in `<mark>`.
 
     Args:
         text (`str`):
             What a model wrote.
-        grams ([`~hicra_trl.grams.StrategicGrams`]):
-            The lexicon.
         matcher ([`~hicra_trl.grams.GramMatcher`]):
-            Its matcher.
+            Finds the grams.
 
     Returns:
         `str`: HTML; the title of each mark names the grams in it.
@@ -23,23 +21,22 @@ def highlight(text: str, grams: StrategicGrams, matcher: GramMatcher) -> str:
     Example:
 
     ```python
-    >>> grams = StrategicGrams(["but wait"])
-    >>> highlight("2 < 3. But wait, why?", grams, GramMatcher(grams))
+    >>> highlight("2 < 3. But wait, why?", GramMatcher(StrategicGrams(["but wait"])))
     '2 &lt; 3. <mark title="but wait">But wait</mark>, why?'
     ```
     """
     data = text.encode(errors="replace")
     parts, done = [], 0
-    for start, end, names in _stretches(matcher.find_in_text(text).tolist(), grams):
+    for start, end, names in _stretches(matcher.find_in_text(text).tolist(), matcher.grams):
         parts.append(escape(data[done:start].decode()))
         parts.append(f'<mark title="{escape(", ".join(names))}">{escape(data[start:end].decode())}</mark>')
         done = end
     return "".join(parts) + escape(data[done:].decode())
 
 
-def trace_block(heading: str, text: str, grams: StrategicGrams, matcher: GramMatcher) -> str:
+def trace_block(heading: str, text: str, matcher: GramMatcher) -> str:
     """One highlighted text with a heading, as a block of a page."""
-    return f'<div class="trace"><h3>{escape(heading)}</h3><pre>{highlight(text, grams, matcher)}</pre></div>'
+    return f'<div class="trace"><h3>{escape(heading)}</h3><pre>{highlight(text, matcher)}</pre></div>'
 
 
 def _stretches(matches: list[list[int]], grams: StrategicGrams) -> list[tuple[int, int, list[str]]]:

@@ -3,6 +3,7 @@
 from html import escape
 from pathlib import Path
 
+
 _STYLE = """
 :root { color-scheme: light; --ink: #1f2430; --soft: #667085; --line: #e4e7ec; --mark: #ffe2cf; --accent: #c2410c }
 body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); max-width: 68rem; margin: 2.5rem auto;

@@ -10,6 +10,7 @@ from .figures import dynamics_figure, to_svg
 from .highlight import trace_block
 from .page import html_table, write
 
+
 NUM_TRACES = 4
 
 
@@ -83,7 +84,7 @@ def _traces(folders: dict[str, Path], grams: StrategicGrams) -> list[str]:
         blocks.append(f"<h2>{escape(prompt.strip())}</h2>")
         for method, by_prompt in samples.items():
             sample = by_prompt[prompt]
-            blocks.append(trace_block(f"{method.upper()}: {sample['outcome']}", sample["completion"], grams, matcher))
+            blocks.append(trace_block(f"{method.upper()}: {sample['outcome']}", sample["completion"], matcher))
     return blocks
 
 

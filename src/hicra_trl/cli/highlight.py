@@ -12,6 +12,7 @@ from ..analysis.page import write
 from ..grams import GramMatcher, StrategicGrams
 from .parsing import help_text, parse, refuse_unknown, stop
 
+
 PROG = "hicra highlight"
 
 DESCRIPTION = """Marks the strategic grams of a text, or of the completions that a run saved, in one HTML page.
@@ -62,7 +63,7 @@ def run(argv: list[str]) -> int:
     except (ValueError, OSError) as error:
         stop(PROG, error)
     matcher = GramMatcher(grams)
-    blocks = [trace_block(heading, text, grams, matcher) for heading, text in texts]
+    blocks = [trace_block(heading, text, matcher) for heading, text in texts]
     title = f"Strategic grams in {Path(args.input).name}"
     lead = f'<h1>Strategic grams</h1>\n<p class="lead">{len(grams)} grams, fingerprint {grams.fingerprint}</p>'
     path = write(args.output or Path(args.input).with_suffix(".html"), title, "\n".join([lead, *blocks]))

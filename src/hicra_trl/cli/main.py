@@ -3,6 +3,7 @@
 import importlib
 import sys
 
+
 COMMANDS = {
     "train": "train a model with HICRA (or GRPO, at alpha 0) from a recipe",
     "playground": "pretrain a tiny reasoner, train it with GRPO and HICRA, and compare: minutes on two CPU cores",

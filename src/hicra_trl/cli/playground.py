@@ -8,6 +8,7 @@ from ..playground.experiment import METHODS, prepare, run_experiment, run_folder
 from . import train
 from .parsing import help_text, parse, refuse_unknown, stop
 
+
 PROG = "hicra playground"
 
 DESCRIPTION = """Pretrains a tiny reasoner from nothing, trains it with GRPO and with HICRA from the same base and

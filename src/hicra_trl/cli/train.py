@@ -22,6 +22,7 @@ from ..training.config import HICRAConfig
 from ..training.run import RunArguments, load_data, resume_point
 from .parsing import check_recipe, help_text, parse, refuse_unknown, stop
 
+
 PROG = "hicra train"
 PLAYGROUND = "playground"
 

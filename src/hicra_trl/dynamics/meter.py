@@ -14,6 +14,7 @@ from accelerate.utils import gather_object
 from ..grams import Labels
 from .statistics import conditional_entropy, following_ngrams, pass_at_k, shannon_entropy
 
+
 CLASSES = ("planning", "execution")
 _COMPLETION_SUMS = ("tokens", "advantage")
 _TOKEN_SUMS = ("scored", "entropy", "nll")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+
 NGRAM_WORDS = 3
 # A word ends at white space and at a separator; punctuation that hangs on the gram itself is no word.
 _FOLLOWING_WORDS = re.compile(rb"[ ,.;:!?]*([^ \0]+(?: [^ \0]+){0,%d})" % (NGRAM_WORDS - 1))

@@ -4,4 +4,5 @@ from .labeler import Labels, PlanningTokenLabeler
 from .lexicon import StrategicGrams
 from .matcher import GramMatcher
 
+
 __all__ = ["GramMatcher", "Labels", "PlanningTokenLabeler", "StrategicGrams"]

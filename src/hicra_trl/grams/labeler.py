@@ -89,20 +89,22 @@ class PlanningTokenLabeler:
         Returns:
             `torch.Tensor` of shape `(B, T)`, bool: the planning mask, on the device of `token_ids`.
         """
-        planning = np.zeros(tuple(token_ids.shape), dtype=bool)
-        for row, (_, matches) in enumerate(self._rows(token_ids, mask)):
-            _paint(planning[row], matches)
-        return self._finish(planning, token_ids)
+        slots = self._slots(token_ids, mask)
+        planning = np.zeros(slots.shape, dtype=bool)
+        for row, (_, matches) in zip(planning, self._rows(slots), strict=True):
+            _paint(row, matches)
+        return self._finish(planning, slots, token_ids.device)
 
     def label(self, token_ids: torch.Tensor, mask: torch.Tensor | None = None) -> Labels:
         """Like calling the labeler, and returns the occurrences and texts of the same pass too, as [`Labels`]."""
-        planning = np.zeros(tuple(token_ids.shape), dtype=bool)
+        slots = self._slots(token_ids, mask)
+        planning = np.zeros(slots.shape, dtype=bool)
         texts, spans = [], []
-        for row, (text, matches) in enumerate(self._rows(token_ids, mask)):
-            _paint(planning[row], matches)
+        for row, (text, matches) in zip(planning, self._rows(slots), strict=True):
+            _paint(row, matches)
             texts.append(text)
             spans.append(leftmost_longest(matches))
-        return Labels(self._finish(planning, token_ids), texts, spans)
+        return Labels(self._finish(planning, slots, token_ids.device), texts, spans)
 
     def occurrences(
         self, token_ids: torch.Tensor, mask: torch.Tensor | None = None
@@ -116,16 +118,18 @@ class PlanningTokenLabeler:
         """
         return [
             [(self.grams[gram], first, end) for gram, _, _, first, end in leftmost_longest(matches).tolist()]
-            for _, matches in self._rows(token_ids, mask)
+            for _, matches in self._rows(self._slots(token_ids, mask))
         ]
 
-    def _finish(self, planning: np.ndarray, token_ids: torch.Tensor) -> torch.Tensor:
+    def _finish(self, planning: np.ndarray, slots: np.ndarray, device: torch.device) -> torch.Tensor:
         if self._has_empty:
-            planning &= self._lengths[self._slots(token_ids, None)] > 0
-        return torch.from_numpy(planning).to(token_ids.device)
+            planning &= self._lengths[slots] > 0
+        return torch.from_numpy(planning).to(device)
 
     def _slots(self, token_ids: torch.Tensor, mask: torch.Tensor | None) -> np.ndarray:
         """Table row of every token (B, T); what is masked or outside the vocabulary gets the separator's."""
+        if not isinstance(token_ids, torch.Tensor):
+            raise ValueError(f"token_ids must be a tensor of shape (B, T), got {type(token_ids).__name__}")
         if token_ids.dim() != 2 or token_ids.is_floating_point() or token_ids.dtype == torch.bool:
             raise ValueError(
                 f"token_ids must be integers of shape (B, T), got {token_ids.dtype} of shape {tuple(token_ids.shape)}"
@@ -138,9 +142,9 @@ class PlanningTokenLabeler:
             known &= mask.detach().bool().cpu().numpy()
         return np.where(known, ids, self._separator_slot)
 
-    def _rows(self, token_ids: torch.Tensor, mask: torch.Tensor | None) -> Iterator[tuple[bytes, np.ndarray]]:
-        """Text and all valid matches (columns as in [`Labels`], overlapping ones included) of every row."""
-        for slots in self._slots(token_ids, mask):
+    def _rows(self, batch: np.ndarray) -> Iterator[tuple[bytes, np.ndarray]]:
+        """Text and all valid matches (columns as in [`Labels`], overlapping ones included) of every row of slots."""
+        for slots in batch:
             written = np.flatnonzero(~self._is_separator[slots])
             if written.size == 0:
                 yield b"", np.zeros((0, 5), dtype=np.int64)

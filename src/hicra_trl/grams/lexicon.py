@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+
 logger = logging.getLogger(__name__)
 
 MAX_GRAM_CHARACTERS = 200

@@ -8,6 +8,7 @@ from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 from .lexicon import StrategicGrams
 
+
 SEPARATOR = 0  # a byte that is no word, no white space, and in no gram
 _OTHER, _WORD, _BACKSLASH, _UNDECIDED = range(4)
 
@@ -46,10 +47,14 @@ class GramMatcher:
     """
 
     def __init__(self, grams: StrategicGrams) -> None:
+        self.grams = grams
         self._automaton = BytesAhoCorasick([gram.encode() for gram in grams], implementation=Implementation.DFA)
         self._starts_word = np.array([_is_word(gram[0]) for gram in grams])
         self._ends_word = np.array([_is_word(gram[-1]) for gram in grams])
         self._cased_beyond_ascii = any(char in _lowered_letters() for gram in grams for char in gram)
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.grams,)  # the automaton does not pickle
 
     def find(self, raw: np.ndarray) -> tuple[bytes, np.ndarray]:
         """

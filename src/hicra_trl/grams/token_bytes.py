@@ -5,9 +5,11 @@ token cannot tell (half a UTF-8 character decodes to a replacement mark), hence 
 """
 
 import json
+import re
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
 
 PROBES = (
     "Let's try: x_1 = 3.5,\n\n  so 2·π ≠ 7?",
@@ -24,6 +26,7 @@ def _unicode_to_byte() -> dict[str, int]:
     return table | {chr(0x100 + i): byte for i, byte in enumerate(rest)}
 
 
+_BYTE = re.compile("<0x([0-9A-Fa-f]{2})>")
 _UNICODE_TO_BYTE = _unicode_to_byte()
 
 
@@ -56,9 +59,8 @@ def _byte_level(token: str) -> bytes:
 
 
 def _metaspace(token: str) -> bytes:
-    if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
-        return bytes([int(token[3:5], 16)])
-    return token.replace("▁", " ").encode()
+    byte = _BYTE.fullmatch(token)
+    return bytes([int(byte[1], 16)]) if byte else token.replace("▁", " ").encode()
 
 
 def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes | None]:
@@ -106,8 +108,7 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes | None]:
         if index not in added:
             table[index] = to_bytes(token)
     for index, token in added.items():
-        is_byte = family == "metaspace" and len(token.content) == 6 and token.content.startswith("<0x")
-        if is_byte:
+        if family == "metaspace" and (not token.special or _BYTE.fullmatch(token.content)):
             table[index] = _metaspace(token.content)
         elif not token.special:
             table[index] = token.content.encode()

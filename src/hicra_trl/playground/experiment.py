@@ -15,6 +15,7 @@ from .pretrain import PretrainConfig, pretrain
 from .traces import read_trace
 from .world import split_problems, write_problems
 
+
 METHODS = ("grpo", "hicra")
 EVALUATION_FILE = "evaluation.json"
 SAMPLES_FILE = "samples.jsonl"

@@ -17,8 +17,8 @@ from reasoning_gym.games.countdown import CountdownConfig, CountdownDataset
 from hicra_trl.rewards import extract_boxed
 
 
-MAX_NUMBER = 10
-NUM_DRAWS = 3000
+MAX_NUMBER = 12
+NUM_DRAWS = 4000
 NUM_HELD_OUT = 96
 # The verifier hands its input to sympy, which evaluates it: only short sums and differences may reach it.
 SAFE_ANSWER = re.compile(r"[0-9+\- ]{1,40}")
@@ -31,20 +31,21 @@ class Problem:
 
     Args:
         numbers (`tuple[int, ...]`):
-            Three different positive integers, in descending order.
+            Three different positive integers, in descending order; the first is less than the sum of the others, so
+            that no candidate is negative.
         target (`int`):
             Positive integer to reach.
 
     Example:
 
     ```python
-    >>> problem = Problem(numbers=(8, 5, 3), target=10)
+    >>> problem = Problem(numbers=(8, 5, 4), target=9)
     >>> problem.prompt
-    'Using 8, 5 and 3, make 10.\\n'
+    'Using 8, 5 and 4, make 9.\\n'
     >>> problem.candidates
-    ('8 + 5 + 3', '8 + 5 - 3', '8 - 5 + 3', '8 - 5 - 3')
+    ('8 + 5 + 4', '8 + 5 - 4', '8 - 5 + 4', '5 + 4 - 8')
     >>> problem.solution
-    '8 + 5 - 3'
+    '8 + 5 - 4'
     ```
     """
 
@@ -59,10 +60,9 @@ class Problem:
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """The four expressions worth trying: one per reachable value, none of them negative on the way."""
+        """The four expressions worth trying: one per positive value, none of them negative on the way."""
         a, b, c = self.numbers
-        last = f"{a} - {b} - {c}" if a >= b + c else f"{b} + {c} - {a}"
-        return (f"{a} + {b} + {c}", f"{a} + {b} - {c}", f"{a} - {b} + {c}", last)
+        return (f"{a} + {b} + {c}", f"{a} + {b} - {c}", f"{a} - {b} + {c}", f"{b} + {c} - {a}")
 
     @property
     def solution(self) -> str:
@@ -91,7 +91,7 @@ def _countdown() -> CountdownDataset:
 def _all_problems() -> tuple[Problem, ...]:
     drawn = [entry["metadata"] for entry in _countdown()]
     keys = {(tuple(sorted(entry["numbers"], reverse=True)), entry["target"]) for entry in drawn}
-    return tuple(Problem(numbers, target) for numbers, target in sorted(keys) if len(set(numbers)) == 3)
+    return tuple(Problem((a, b, c), target) for (a, b, c), target in sorted(keys) if a > b > c and a < b + c)
 
 
 @lru_cache(maxsize=65536)

@@ -3,4 +3,5 @@
 from .accuracy import BoxedAccuracyReward
 from .boxed import extract_boxed, grade
 
+
 __all__ = ["BoxedAccuracyReward", "extract_boxed", "grade"]

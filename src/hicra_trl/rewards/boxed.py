@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 
+
 MAX_ANSWER_CHARACTERS = 1000
 _BOX = re.compile(r"\\boxed\s*\{")
 _SPACE_AROUND_SYMBOL = re.compile(r" ?([^\w ]) ?")

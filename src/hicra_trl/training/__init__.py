@@ -4,4 +4,5 @@ from .advantages import hicra_advantages
 from .config import HICRAConfig
 from .trainer import HICRATrainer
 
+
 __all__ = ["HICRAConfig", "HICRATrainer", "hicra_advantages"]

@@ -5,6 +5,7 @@ from typing import Any
 from tqdm import tqdm
 from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
 
+
 _COLUMNS = (
     ("reward", "reward", ".3f"),
     ("completions/mean_length", "length", ".1f"),

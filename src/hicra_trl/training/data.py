@@ -8,6 +8,7 @@ from datasets import Dataset, load_dataset
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 from pyarrow import ArrowInvalid
 
+
 PROMPT_COLUMNS = ("prompt", "problem", "question")
 # Where a dataset has both, `solution` is a worked solution and `answer` what it ends on.
 GOLD_COLUMNS = ("answer", "solution")

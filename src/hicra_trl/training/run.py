@@ -23,6 +23,7 @@ from .config import HICRAConfig
 from .data import DataArguments, load_prompts
 from .trainer import HICRATrainer
 
+
 REWARDS = {"boxed_accuracy": BoxedAccuracyReward}
 CONFIG_FILE = "resolved_config.yaml"
 MANIFEST_FILE = "manifest.json"

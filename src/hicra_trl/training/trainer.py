@@ -17,6 +17,7 @@ from ..grams.lexicon import PAPER_CITATION
 from .advantages import hicra_advantages
 from .config import HICRAConfig
 
+
 LEXICON_FOLDER = "strategic_grams"
 STATE_FILE = "hicra_state.json"
 
