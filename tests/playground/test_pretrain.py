@@ -64,7 +64,7 @@ def test_the_tokenizer_is_byte_level_and_keeps_numbers_whole(base):
     assert tokenizer.eos_token_id is not None and tokenizer.pad_token_id not in (None, tokenizer.eos_token_id)
     for text in ("Let's try – 日本 🙂 \\boxed{}\n", *PHRASES["propose"]):
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
-    for number in range(1, 34):
+    for number in range(1, 31):
         assert len(tokenizer(f" {number}")["input_ids"]) == 1, number
 
 

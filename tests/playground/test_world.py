@@ -18,7 +18,7 @@ def test_held_out_problems_are_not_trained_on(split):
     keys = [{(tuple(sorted(p.numbers)), p.target) for p in part} for part in split]
     assert keys[0].isdisjoint(keys[1])
     assert [len(part) for part in keys] == [len(train), len(held_out)]
-    assert len(held_out) == NUM_HELD_OUT and len(train) > 250
+    assert len(held_out) == NUM_HELD_OUT and len(train) > 150
 
 
 def test_split_depends_on_nothing_but_the_seed(split):

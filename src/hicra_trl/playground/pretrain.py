@@ -41,7 +41,7 @@ class PretrainConfig:
             Number of transformer layers.
         intermediate_size (`int`, *optional*, defaults to `384`):
             Width of each feed-forward layer.
-        steps (`int`, *optional*, defaults to `800`):
+        steps (`int`, *optional*, defaults to `1000`):
             Optimiser steps.
         batch_size (`int`, *optional*, defaults to `32`):
             Traces per step.
@@ -64,7 +64,7 @@ class PretrainConfig:
     hidden_size: int = 128
     num_layers: int = 2
     intermediate_size: int = 384
-    steps: int = 800
+    steps: int = 1000
     batch_size: int = 32
     learning_rate: float = 4e-3
     matrix_learning_rate: float = 0.02
