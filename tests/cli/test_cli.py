@@ -170,3 +170,38 @@ def test_help_is_short_and_says_how(command, tmp_path):
     assert done.returncode == 0 and f"hicra {command} --" in done.stdout
     assert done.stdout.count("\n") < 140
     assert f"  {command}" in hicra("--help", cwd=tmp_path).stdout
+
+
+@pytest.fixture(scope="module")
+def playground(tmp_path_factory):
+    """The whole quickstart with next to no training."""
+    folder = tmp_path_factory.mktemp("playground")
+    for method in ("grpo", "hicra"):
+        fields = yaml.safe_load((RECIPES / f"{method}.yaml").read_text())
+        tiny = {"max_steps": 2, "per_device_train_batch_size": 16, "max_completion_length": 24, "eval_steps": 2}
+        (folder / f"{method}.yaml").write_text(yaml.safe_dump({**fields, **tiny}))
+    argv = ("playground", "--recipes", folder, "--folder", "runs", "--pretrain_steps", 4)
+    return folder, argv, hicra(*argv, cwd=folder)
+
+
+def test_the_playground_ends_with_a_table_and_a_report(playground):
+    folder, _, done = playground
+    assert done.returncode == 0, done.stderr[-3000:]
+    tail = done.stdout[-1500:]
+    assert all(line in tail for line in ("accuracy", "base", "GRPO", "HICRA - GRPO:", "report: runs/report.html"))
+    report = (folder / "runs" / "report.html").read_text()
+    assert "<svg" in report and "<script" not in report
+    for run in ("grpo-seed1", "hicra-seed1"):
+        assert {"evaluation.json", "samples.jsonl", "trainer_state.json"} <= {
+            file.name for file in (folder / "runs" / run).iterdir()
+        }
+
+
+def test_the_playground_keeps_what_is_there(playground):
+    folder, argv, first = playground
+    weights = folder / "runs" / "hicra-seed1" / "model.safetensors"
+    modified = weights.stat().st_mtime_ns
+    again = hicra(*argv, cwd=folder)
+    assert again.returncode == 0 and weights.stat().st_mtime_ns == modified
+    assert again.stdout.strip().splitlines()[-1] == first.stdout.strip().splitlines()[-1]
+    assert "GRPO, seed 1:" in first.stdout and "GRPO, seed 1:" not in again.stdout

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..analysis.report import write_report
+from ..playground import PretrainConfig
 from ..playground.experiment import METHODS, prepare, run_experiment, run_folder, table
 from . import train
 from .parsing import help_text, parse, refuse_unknown, stop
@@ -33,6 +34,8 @@ class PlaygroundArguments:
             Where everything goes.
         recipes (`str`, *optional*):
             Folder with `grpo.yaml` and `hicra.yaml`. Defaults to the package's own.
+        pretrain_steps (`int`, *optional*, defaults to `1200`):
+            Steps of the pretraining. With fewer, execution is not mastered.
         pretrain_only (`bool`, *optional*, defaults to `False`):
             Make the base model and the problems, and stop.
     """
@@ -41,6 +44,10 @@ class PlaygroundArguments:
     folder: str = field(default="runs/playground", metadata={"help": "Where everything goes."})
     recipes: str | None = field(
         default=None, metadata={"help": "Folder with grpo.yaml and hicra.yaml. Default: the package's own."}
+    )
+    pretrain_steps: int = field(
+        default=PretrainConfig().steps,
+        metadata={"help": "Steps of the pretraining. With fewer than the default, execution is not mastered."},
     )
     pretrain_only: bool = field(default=False, metadata={"help": "Make the base and the problems, and stop."})
 
@@ -52,11 +59,13 @@ def run(argv: list[str]) -> int:
         return 0
     args, remaining = parse((PlaygroundArguments,), argv, PROG)
     refuse_unknown(PROG, remaining)
-    if args.seeds < 1:
-        stop(PROG, f"seeds must be at least 1, got {args.seeds}")
+    for name in ("seeds", "pretrain_steps"):
+        if getattr(args, name) < 1:
+            stop(PROG, f"{name} must be at least 1, got {getattr(args, name)}")
     folder = Path(args.folder)
+    pretraining = PretrainConfig(steps=args.pretrain_steps)
     if args.pretrain_only:
-        print(f"base model: {prepare(folder).model}")
+        print(f"base model: {prepare(folder, pretraining).model}")
         return 0
     recipes = Path(args.recipes) if args.recipes else default_recipes()
     for method in METHODS:
@@ -64,7 +73,7 @@ def run(argv: list[str]) -> int:
             stop(PROG, f"no recipe at {recipes / method}.yaml")
     seeds = range(1, args.seeds + 1)
     try:
-        results = run_experiment(folder, recipes, seeds, train.run)
+        results = run_experiment(folder, recipes, seeds, train.run, pretraining)
     except RuntimeError as error:
         print(f"{PROG}: {error}")
         return 1

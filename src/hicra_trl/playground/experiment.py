@@ -74,7 +74,11 @@ def evaluate(model_folder: Path, folder: Path, max_new_tokens: int, problem_seed
 
 
 def run_experiment(
-    folder: Path, recipes: Path, seeds: Iterable[int], train: Callable[[list[str]], int]
+    folder: Path,
+    recipes: Path,
+    seeds: Iterable[int],
+    train: Callable[[list[str]], int],
+    pretraining: PretrainConfig | None = None,
 ) -> dict[str, list[Summary]]:
     """
     Trains both methods with every seed and evaluates them; what is there already is kept.
@@ -88,6 +92,8 @@ def run_experiment(
             Seeds of the training.
         train (`Callable[[list[str]], int]`):
             Runs `hicra train` with arguments and returns its exit status.
+        pretraining ([`PretrainConfig`], *optional*):
+            How the base is made.
 
     Returns:
         `dict[str, list[Summary]]`: the evaluations, by method, in the order of the seeds; `"base"` has one.
@@ -95,7 +101,7 @@ def run_experiment(
     Raises:
         `RuntimeError`: if a training fails.
     """
-    world = prepare(folder)
+    world = prepare(folder, pretraining)
     limit = yaml.safe_load((recipes / "hicra.yaml").read_text())["max_completion_length"]
     results: dict[str, list[Summary]] = {"base": [_evaluated(world.model, folder / "base", limit)]}
     for seed in seeds:

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from .traces import Policy, write_trace
-from .world import split_problems
+from .world import Problem, split_problems
 
 
 CHUNK = 50  # Optimiser steps whose traces are drawn, and sorted by length, together.
@@ -41,7 +41,7 @@ class PretrainConfig:
             Number of transformer layers.
         intermediate_size (`int`, *optional*, defaults to `384`):
             Width of each feed-forward layer.
-        steps (`int`, *optional*, defaults to `1000`):
+        steps (`int`, *optional*, defaults to `1200`):
             Optimiser steps.
         batch_size (`int`, *optional*, defaults to `32`):
             Traces per step.
@@ -56,6 +56,8 @@ class PretrainConfig:
             execution is learned at every depth.
         drill_share (`float`, *optional*, defaults to `0.75`):
             Share of the optimiser steps that drill.
+        new_targets (`float`, *optional*, defaults to `0.8`):
+            Share of the drill's problems whose target is drawn anew.
         policy ([`~hicra_trl.playground.traces.Policy`], *optional*):
             Strategy of the remaining traces, which is what the base samples in the end.
     """
@@ -64,13 +66,14 @@ class PretrainConfig:
     hidden_size: int = 128
     num_layers: int = 2
     intermediate_size: int = 384
-    steps: int = 1000
+    steps: int = 1200
     batch_size: int = 32
     learning_rate: float = 4e-3
     matrix_learning_rate: float = 0.02
     warmup_steps: int = 40
     drill: Policy = field(default_factory=lambda: Policy(skip=0.05, give_up=0.02, repeat=0.15))
     drill_share: float = 0.75
+    new_targets: float = 0.8
     policy: Policy = field(default_factory=Policy)
 
     @property
@@ -156,10 +159,23 @@ def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> Q
     )
 
 
-def _texts(config: PretrainConfig, policy: Policy, rng: random.Random, count: int) -> list[tuple[str, str]]:
-    problems, _ = split_problems(config.seed)
-    chosen = rng.choices(problems, k=count)
-    return [(problem.prompt, write_trace(problem, rng, policy)) for problem in chosen]
+def _texts(
+    config: PretrainConfig, policy: Policy, rng: random.Random, count: int, new_targets: float = 0.0
+) -> list[tuple[str, str]]:
+    """
+    Prompts and traces of `count` training problems. A share of `new_targets` of them gets any target that makes no
+    held-out problem, reachable or not: otherwise the few problems are learned by heart, verdicts included, and the
+    comparison itself is not.
+    """
+    problems, held_out = split_problems(config.seed)
+    kept, top = set(held_out), max(sum(problem.numbers) for problem in problems)
+    texts = []
+    for problem in rng.choices(problems, k=count):
+        if rng.random() < new_targets:
+            other = Problem(problem.numbers, rng.randint(1, top))
+            problem = problem if other in kept else other
+        texts.append((problem.prompt, write_trace(problem, rng, policy)))
+    return texts
 
 
 def _batches(
@@ -168,8 +184,11 @@ def _batches(
     """Yields input ids and labels, both (B, T), in batches of similar length."""
     drilled = round(config.drill_share * config.steps)
     for first in range(0, config.steps, CHUNK):
-        policy = config.drill if first < drilled else config.policy
-        texts = _texts(config, policy, rng, min(CHUNK, config.steps - first) * config.batch_size)
+        count = min(CHUNK, config.steps - first) * config.batch_size
+        if first < drilled:
+            texts = _texts(config, config.drill, rng, count, new_targets=config.new_targets)
+        else:
+            texts = _texts(config, config.policy, rng, count)
         prompts = tokenizer([prompt for prompt, _ in texts])["input_ids"]
         completions = tokenizer([completion + EOS for _, completion in texts])["input_ids"]
         rows = sorted(zip(prompts, completions), key=lambda row: len(row[0]) + len(row[1]))
@@ -196,7 +215,7 @@ def _train(
         progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
         return 0.5 * (1 + math.cos(math.pi * progress))
 
-    # Muon on the matrices: with AdamW alone the same accuracy takes about twice as many steps.
+    # Muon on the matrices: with AdamW alone the loss falls more slowly (docs/playground.md has the numbers).
     matrices = [weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name]
     others = [weight for name, weight in model.named_parameters() if weight.ndim != 2 or "embed" in name]
     optimizers = [
