@@ -2,7 +2,9 @@
 
 import io
 import json
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -34,9 +36,9 @@ def read_history(run: Path) -> list[dict[str, float]]:
     return json.loads((run / "trainer_state.json").read_text())["log_history"]
 
 
-def read_outcomes(folder: Path) -> dict[str, float]:
-    """Share of each outcome, from the `evaluation.json` of a run or of the base."""
-    return json.loads((folder / "evaluation.json").read_text())["outcomes"]
+def read_evaluation(folder: Path) -> dict[str, Any]:
+    """Accuracy, share of each outcome and more, from the `evaluation.json` of a run or of the base."""
+    return json.loads((folder / "evaluation.json").read_text())
 
 
 def series(history: list[dict[str, float]], key: str) -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +61,9 @@ def dynamics_figure(base: Path, runs: dict[str, list[Path]]) -> Figure:
     Returns:
         [`~matplotlib.figure.Figure`]: the figure.
     """
-    histories = {method: [read_history(run) for run in folders] for method, folders in runs.items()}
+    # The base is where every run starts.
+    start = {"step": 0, "eval_reward": read_evaluation(base)["accuracy"]}
+    histories = {method: [[start, *read_history(run)] for run in folders] for method, folders in runs.items()}
     with matplotlib.rc_context(_RC):
         figure = Figure(figsize=(11, 6.2), layout="constrained")
         axes = figure.subplots(2, 3).flat
@@ -124,17 +128,19 @@ def _smoothed(values: np.ndarray, width: int = 5) -> np.ndarray:
 
 
 def _error_bars(axis: Axes, folders: dict[str, list[Path]]) -> None:
-    shares = {
-        method: {outcome: np.mean([read_outcomes(run)[outcome] for run in runs]) for outcome in read_outcomes(runs[0])}
-        for method, runs in folders.items()
-    }
-    outcomes = [outcome for outcome in next(iter(shares.values())) if outcome != "correct"]
-    height = 0.8 / len(shares)
-    for i, (method, share) in enumerate(shares.items()):
-        at = np.arange(len(outcomes)) + i * height
-        axis.barh(at, [100 * share[o] for o in outcomes], height, color=COLORS.get(method), label=method.upper())
-    axis.set_yticks(np.arange(len(outcomes)) + 0.4 - height / 2, outcomes)
+    found = {method: [read_evaluation(run)["outcomes"] for run in runs] for method, runs in folders.items()}
+    outcomes = [outcome for outcome in next(iter(found.values()))[0] if outcome != "correct"]
+    height = 0.8 / len(found)
+    for i, (method, entries) in enumerate(found.items()):
+        shares = [100 * np.mean([entry[outcome] for entry in entries]) for outcome in outcomes]
+        axis.barh(np.arange(len(outcomes)) + i * height, shares, height, color=COLORS.get(method), label=_name(method))
+    labels = [textwrap.fill(outcome, 20) for outcome in outcomes]
+    axis.set_yticks(np.arange(len(outcomes)) + 0.4 - height / 2, labels, fontsize=8)
     axis.invert_yaxis()
     axis.grid(axis="y", visible=False)
     axis.set(title="Errors, held out", xlabel="% of completions")
     axis.legend()
+
+
+def _name(method: str) -> str:
+    return method if method == "base" else method.upper()
