@@ -98,6 +98,15 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(recipe, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_batches_are_checked_against_the_processes_that_will_train(recipe, tmp_path):
+    flags = ("--dry_run", "--per_device_train_batch_size=2", "--num_generations", 8)
+    alone = hicra("train", "--config", recipe, *flags, cwd=tmp_path)
+    assert alone.returncode == 2 and "must be divisible by num_generations (8)" in alone.stderr
+    together = hicra("train", "--config", recipe, *flags, "--accelerate_config", "zero2", cwd=tmp_path)
+    assert together.returncode == 0, together.stderr
+    assert "8 processes x 2 completions" in together.stdout and "16 completions of 2 prompts x 8" in together.stdout
+
+
 @pytest.mark.parametrize("method", ["grpo", "hicra"])
 def test_the_playgrounds_recipes_are_complete_and_differ_in_alpha_alone(method, tmp_path):
     done = hicra("train", "--config", RECIPES / f"{method}.yaml", "--dry_run", cwd=tmp_path)

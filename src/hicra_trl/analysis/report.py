@@ -43,9 +43,9 @@ def write_report(path: str | Path, base: Path, runs: dict[str, list[Path]]) -> P
             _summary_table({"base": [base], **runs}),
             "<h2>Dynamics</h2>",
             to_svg(figure),
-            '<p class="note">Lines are means over seeds; training accuracy is averaged over five logs. Planning tokens '
-            f"are those inside one of {len(grams)} strategic grams (fingerprint {grams.fingerprint}); all others are "
-            "execution tokens.</p>",
+            '<p class="note">Lines are means over seeds; training accuracy is averaged over five logs. Planning '
+            f"tokens are those inside one of {len(grams)} strategic grams (fingerprint {grams.fingerprint}); all "
+            "others are execution tokens.</p>",
             "<h2>Traces, before and after</h2>",
             '<p class="note">Strategic grams are marked.</p>',
             *_traces({"base": base, **{method: folders[0] for method, folders in runs.items()}}, grams),

@@ -6,21 +6,18 @@ import subprocess
 import sys
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import datasets
-import torch
 import yaml
-from accelerate.commands.config.config_args import default_config_file
-from accelerate.commands.launch import launch_command_parser
 from trl import ModelConfig
 
 from ..grams import StrategicGrams
 from ..training.config import HICRAConfig
 from ..training.run import RunArguments, load_data, resume_point
-from .parsing import check_recipe, help_text, parse, refuse_unknown, stop
+from .launch import num_processes, split_launch, unknown_to_accelerate
+from .parsing import help_text, parse, refuse_unknown, stop
 
 
 PROG = "hicra train"
@@ -69,22 +66,24 @@ def run(argv: list[str]) -> int:
         known = [f.name for kind in types[:2] for f in fields(kind)] + _FIELDS_TO_KNOW.split()
         print(help_text(PROG, DESCRIPTION, types, None if "--help_all" in argv else known))
         return 0
+    argv = [part for argument in argv for part in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
+    dry_run = "--dry_run" in argv
     try:
-        check_recipe(argv)
-        launch, launch_argv, argv = _split(argv)
+        launch_argv, argv = split_launch([argument for argument in argv if argument != "--dry_run"])
+        world_size = num_processes(launch_argv, argv)
     except ValueError as error:
         stop(PROG, error)
-    run_args, config, model_args, rest = parse((RunArguments, HICRAConfig, ModelConfig), argv, PROG)
+    # Batches are checked against the processes that will train, not against this one.
+    launched = type("HICRAConfig", (HICRAConfig,), {"world_size": property(lambda self: world_size)})
+    run_args, config, model_args, rest = parse((RunArguments, launched, ModelConfig), argv, PROG)
     launch_argv += rest
-    accelerate, unknown = launch_command_parser().parse_known_args([*launch_argv, "script"])
-    # A stray value takes the place of the script.
-    refuse_unknown(PROG, unknown + [accelerate.training_script] * (accelerate.training_script != "script"))
+    refuse_unknown(PROG, unknown_to_accelerate(launch_argv))
     try:
         grams = StrategicGrams.load(config.strategic_grams)
         if model_args.model_name_or_path is None:
             raise ValueError("no model_name_or_path: expected a folder or a model on the Hub")
-        if launch.dry_run:
-            print(plan(run_args, config, model_args, grams, _num_processes(accelerate), _given(argv)))
+        if dry_run:
+            print(plan(run_args, config, model_args, grams, _given(argv)))
             return 0
         overrides = _materialize_playground(run_args, model_args)
         resume_point(config)
@@ -106,12 +105,10 @@ def plan(
     config: HICRAConfig,
     model_args: ModelConfig,
     grams: StrategicGrams,
-    num_processes: int,
     given: set[str],
 ) -> str:
     """What a run would do, for a reader: credit, data, batch, and the settings that were `given`."""
-    per_step = num_processes * config.per_device_train_batch_size * config.gradient_accumulation_steps
-    per_generation = num_processes * config.per_device_train_batch_size * config.steps_per_generation
+    per_step = config.world_size * config.per_device_train_batch_size * config.gradient_accumulation_steps
     steps = f"{config.max_steps} steps" if config.max_steps > 0 else f"{config.num_train_epochs:g} epochs"
     method = f"HICRA, alpha {config.alpha}" if config.alpha else "GRPO (alpha 0)"
     lines = {
@@ -122,11 +119,12 @@ def plan(
         "loss": f"{config.loss_type}, clip {config.epsilon}/{config.epsilon_high}, beta {config.beta}, "
         f"scale_rewards {config.scale_rewards}",
         "length": f"{steps}, learning rate {config.learning_rate}",
-        "batch": f"{num_processes} processes x {config.per_device_train_batch_size} completions x "
+        "batch": f"{config.world_size} processes x {config.per_device_train_batch_size} completions x "
         f"{config.gradient_accumulation_steps} accumulation steps = {per_step} completions per step",
-        "generation": f"{per_generation} completions of {per_generation // config.num_generations} prompts x "
+        "generation": f"{config.generation_batch_size} completions of "
+        f"{config.generation_batch_size // config.num_generations} prompts x "
         f"{config.num_generations}, up to {config.max_completion_length} tokens each: at most "
-        f"{per_generation * config.max_completion_length:,} tokens",
+        f"{config.generation_batch_size * config.max_completion_length:,} tokens",
         "output": config.output_dir + (", pushed to the Hub" if config.push_to_hub else ""),
     }
     width = max(map(len, lines))
@@ -146,53 +144,6 @@ def _given(argv: list[str]) -> set[str]:
 
 def _plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
-
-
-def _split(argv: list[str]) -> tuple[LaunchArguments, list[str], list[str]]:
-    """Our own launch flags, the arguments that they mean for `accelerate launch`, and what is left."""
-    launch = LaunchArguments()
-    rest = list(argv)
-    if "--dry_run" in rest:
-        rest.remove("--dry_run")
-        launch.dry_run = True
-    if "--accelerate_config" not in rest:
-        return launch, [] if os.path.isfile(default_config_file) else _default_launch(rest), rest
-    at = rest.index("--accelerate_config")
-    if at + 1 == len(rest):
-        raise ValueError("--accelerate_config needs a path or a name")
-    launch.accelerate_config = rest[at + 1]
-    del rest[at : at + 2]
-    return launch, ["--config_file", str(_accelerate_config(launch.accelerate_config))], rest
-
-
-def _accelerate_config(name: str) -> Path:
-    if Path(name).is_file():
-        return Path(name)
-    shipped = Path(str(resources.files("trl").joinpath("accelerate_configs")))
-    names = sorted(path.stem for path in shipped.glob("*.yaml"))
-    if name not in names:
-        raise ValueError(f"no accelerate config {name!r}: expected the path of a file or one of {', '.join(names)}")
-    return shipped / f"{name}.yaml"
-
-
-def _default_launch(argv: list[str]) -> list[str]:
-    """All GPUs of this machine, or one process on the CPU; said in full, since Accelerate warns of what is not."""
-    gpus = torch.cuda.device_count()
-    processes = [] if "--num_processes" in argv else ["--num_processes", str(max(gpus, 1))]
-    threads = [] if gpus else ["--num_cpu_threads_per_process", str(os.cpu_count())]
-    return [
-        *processes,
-        *threads,
-        *(["--multi_gpu"] if gpus > 1 else []),
-        *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--quiet"),
-    ]
-
-
-def _num_processes(accelerate: Any) -> int:
-    if accelerate.num_processes:
-        return accelerate.num_processes
-    config = yaml.safe_load(Path(accelerate.config_file or default_config_file).read_text())
-    return config.get("num_processes", 1)
 
 
 def _without(argv: list[str], taken: list[str]) -> list[str]:
