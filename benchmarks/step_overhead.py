@@ -1,6 +1,6 @@
 """Seconds per training step of HICRATrainer against GRPOTrainer, in the playground, where the model costs least.
 
-    python benchmarks/step_overhead.py [--rounds 3] [--steps 6]
+    python benchmarks/step_overhead.py [--rounds 5] [--steps 8]
 
 Both train from the same model with the same seed, in turns. At alpha 0 both sample the same completions, so that only
 labeling and measuring differ; alpha itself costs one multiplication.
@@ -82,8 +82,8 @@ def train(kind, world, dataset, settings, steps, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=8)
     args = parser.parse_args()
     world = prepare()
     dataset = load_dataset("json", data_files=str(world.train), split="train")
@@ -100,10 +100,10 @@ def main():
                 shares.append(own / step)
             print(f"round {turn + 1}  {kind.__name__:<13}{step:.3f} s per step", flush=True)
     grpo, hicra = (statistics.median(seconds[kind]) for kind in (GRPOTrainer, HICRATrainer))
-    print(f"\n{settings['per_device_train_batch_size']} completions per step, median of {args.rounds} rounds")
-    print(
-        f"GRPOTrainer   {grpo:.3f} s per step\nHICRATrainer  {hicra:.3f} s per step\nratio         {hicra / grpo:.3f}"
-    )
+    ratios = [b / a for a, b in zip(seconds[GRPOTrainer], seconds[HICRATrainer], strict=True)]
+    print(f"\n{settings['per_device_train_batch_size']} completions per step, medians of {args.rounds} rounds")
+    print(f"GRPOTrainer   {grpo:.3f} s per step\nHICRATrainer  {hicra:.3f} s per step")
+    print(f"ratio         {statistics.median(ratios):.3f} (rounds: {min(ratios):.3f} to {max(ratios):.3f})")
     print(f"labeling and measuring: {100 * statistics.median(shares):.2f} % of a HICRA step")
 
 
