@@ -44,15 +44,24 @@ def runs(tmp_path):
         return folder
 
     base = leave(tmp_path / "base", 0.2)
-    return base, {m: [leave(tmp_path / f"{m}-seed{s}", 0.5) for s in (1, 2)] for m in ("grpo", "hicra")}
+    grpo, hicra = ([leave(tmp_path / f"{m}-seed{s}", 0.5) for s in (1, 2)] for m in ("grpo", "hicra"))
+    return {"base": [base], "grpo": grpo, "hicra": hicra}
 
 
 def test_the_report_is_one_file_that_escapes_what_models_wrote(runs, tmp_path):
-    path = write_report(tmp_path / "out" / "report.html", *runs)
+    path = write_report(tmp_path / "out" / "report.html", runs)
     html = path.read_text()
     assert "<script" not in html and "<img" not in html and "&lt;script&gt;" in html
     assert '<mark title="but, but wait, wait">But wait</mark>' in html or "<mark" in html
-    for expected in ("GRPO and HICRA", "2 seeds", "20.0 %", "50.0 %", "Semantic entropy", "strategy: gave up", "<svg"):
+    for expected in (
+        "GRPO and HICRA",
+        "2 seeds",
+        "20.0 %",
+        "50.0 +- 0.0 %",
+        "Semantic entropy",
+        "strategy: gave up",
+        "<svg",
+    ):
         assert expected in html
     assert matplotlib.image.imread(path.with_name("figures.png")).shape[1] > 1000
 
@@ -61,7 +70,7 @@ def test_a_browser_shows_it_and_asks_for_nothing(runs, tmp_path):
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium")
-    path = write_report(tmp_path / "report.html", *runs)
+    path = write_report(tmp_path / "report.html", runs)
     flags = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync"
     log = tmp_path / "net.json"
     command = [

@@ -135,6 +135,11 @@ WRONG = [
         ["train", "--config", "RECIPE", "--resume_from_checkpoint", "true", "--output_dir", "new"],
         "hicra train: nothing",
     ),
+    (
+        ["train", "--config", "RECIPE", "--resume_from_checkpoint", "nowhere"],
+        "hicra train: nothing to resume: no check",
+    ),
+    (["train", "--config", "RECIPE", "--model_name_or_path", "no/model"], "hicra train: "),
     (["playground", "--seeds", "0"], "hicra playground: seeds must be at least 1, got 0"),
     (["playground", "--recipes", "nowhere"], "hicra playground: no recipe at nowhere/grpo.yaml"),
     (["playground", "--color", "red"], "hicra playground: unknown arguments: --color red"),
@@ -149,6 +154,14 @@ def test_wrong_input_gets_one_line_and_status_2(argv, message, recipe, tmp_path)
     done = hicra(*(recipe if part == "RECIPE" else part for part in argv), cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith(message) and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_resume_with_another_lexicon_gets_one_line(recipe, run_folder, tmp_path):
+    # A run's folder holds the lexicon as a checkpoint does.
+    argv = ("--strategic_grams", "paper", "--resume_from_checkpoint", run_folder)
+    done = hicra("train", "--config", recipe, *argv, cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "a lexicon of 9 strategic grams" in done.stderr and "got one of 249" in done.stderr
 
 
 def test_fields_of_a_recipe_that_nothing_reads_are_refused(recipe, tmp_path):

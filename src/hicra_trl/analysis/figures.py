@@ -4,12 +4,13 @@ import io
 import json
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from .comparison import read_evaluation
 
 
 COLORS = {"base": "#98a2b3", "grpo": "#2f6fb0", "hicra": "#c2410c"}
@@ -36,11 +37,6 @@ def read_history(run: Path) -> list[dict[str, float]]:
     return json.loads((run / "trainer_state.json").read_text())["log_history"]
 
 
-def read_evaluation(folder: Path) -> dict[str, Any]:
-    """Accuracy, share of each outcome and more, from the `evaluation.json` of a run or of the base."""
-    return json.loads((folder / "evaluation.json").read_text())
-
-
 def series(history: list[dict[str, float]], key: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of the entries that have `key`."""
     points = [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
@@ -48,22 +44,23 @@ def series(history: list[dict[str, float]], key: str) -> tuple[np.ndarray, np.nd
     return np.array(steps), np.array(values)
 
 
-def dynamics_figure(base: Path, runs: dict[str, list[Path]]) -> Figure:
+def dynamics_figure(folders: dict[str, list[Path]]) -> Figure:
     """
     Six panels: accuracy, length, semantic entropy, entropy and relative perplexity by token class, error types.
 
     Args:
-        base (`Path`):
-            Folder with the base's `evaluation.json`.
-        runs (`dict[str, list[Path]]`):
-            Run folders of each method, one per seed. Lines are means over seeds; single seeds are drawn faintly.
+        folders (`dict[str, list[Path]]`):
+            Run folders of each method, one per seed, and under `"base"` the one with the base's `evaluation.json`.
+            Lines are means over seeds; single seeds are drawn faintly.
 
     Returns:
         [`~matplotlib.figure.Figure`]: the figure.
     """
     # The base is where every run starts.
-    start = {"step": 0, "eval_reward": read_evaluation(base)["accuracy"]}
-    histories = {method: [[start, *read_history(run)] for run in folders] for method, folders in runs.items()}
+    start = {"step": 0, "eval_reward": read_evaluation(folders["base"][0])["accuracy"]}
+    histories = {
+        method: [[start, *read_history(run)] for run in runs] for method, runs in folders.items() if method != "base"
+    }
     with matplotlib.rc_context(_RC):
         figure = Figure(figsize=(11, 6.2), layout="constrained")
         axes = figure.subplots(2, 3).flat
@@ -85,7 +82,7 @@ def dynamics_figure(base: Path, runs: dict[str, list[Path]]) -> Figure:
         ):
             axis.set(title=title, ylabel=unit, xlabel="step")
             axis.legend()
-        _error_bars(errors, {"base": [base], **runs})
+        _error_bars(errors, folders)
     return figure
 
 

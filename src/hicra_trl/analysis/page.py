@@ -1,5 +1,6 @@
 """The one HTML page style: self-contained, no network requests, everything from outside escaped."""
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def page(title: str, body: str) -> str:
     )
 
 
-def html_table(header: list[str], rows: list[list[str]]) -> str:
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table whose cells are escaped."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)

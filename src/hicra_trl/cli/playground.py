@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..analysis.comparison import comparison_text
 from ..analysis.report import write_report
 from ..playground import PretrainConfig
-from ..playground.experiment import METHODS, prepare, run_experiment, run_folder, table
+from ..playground.experiment import METHODS, prepare, run_experiment
 from . import train
 from .parsing import help_text, parse, refuse_unknown, stop
 
@@ -73,13 +74,12 @@ def run(argv: list[str]) -> int:
             stop(PROG, f"no recipe at {recipes / method}.yaml")
     seeds = range(1, args.seeds + 1)
     try:
-        results = run_experiment(folder, recipes, seeds, train.run, pretraining)
+        folders = run_experiment(folder, recipes, seeds, train.run, pretraining)
     except RuntimeError as error:
         print(f"{PROG}: {error}")
         return 1
-    runs = {method: [run_folder(folder, method, seed) for seed in seeds] for method in METHODS}
-    report = write_report(folder / "report.html", folder / "base", runs)
-    print(f"\n{table(results)}\n\nreport: {report}")
+    report = write_report(folder / "report.html", folders)
+    print(f"\n{comparison_text(folders)}\n\nreport: {report}")
     return 0
 
 

@@ -15,7 +15,7 @@ from trl import ModelConfig
 
 from ..grams import StrategicGrams
 from ..training.config import HICRAConfig
-from ..training.run import RunArguments, load_data, resume_point
+from ..training.run import RunArguments, check
 from .launch import num_processes, split_launch, unknown_to_accelerate
 from .parsing import help_text, parse, refuse_unknown, stop
 
@@ -86,11 +86,10 @@ def run(argv: list[str]) -> int:
             print(plan(run_args, config, model_args, grams, _given(argv)))
             return 0
         overrides = _materialize_playground(run_args, model_args)
-        resume_point(config)
-        # What is wrong with the data is said here, in one line; the processes that train then read the cache.
+        # What is wrong is said here, in one line; the processes that train then read the data from the cache.
         datasets.disable_progress_bars()
         datasets.logging.set_verbosity(logging.CRITICAL)
-        load_data(run_args, config)
+        check(run_args, config, model_args, grams)
     except (ValueError, OSError) as error:
         stop(PROG, error)
     script_argv = [*_without(argv, rest), *overrides]

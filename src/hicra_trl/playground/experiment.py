@@ -1,13 +1,11 @@
 """The quickstart: one base, GRPO and HICRA trained from it with the same seeds, both judged on held-out problems."""
 
 import json
-import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
-from scipy.stats import t as student_t
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from .evaluate import Summary, judge, sample
@@ -79,7 +77,7 @@ def run_experiment(
     seeds: Iterable[int],
     train: Callable[[list[str]], int],
     pretraining: PretrainConfig | None = None,
-) -> dict[str, list[Summary]]:
+) -> dict[str, list[Path]]:
     """
     Trains both methods with every seed and evaluates them; what is there already is kept.
 
@@ -96,17 +94,18 @@ def run_experiment(
             How the base is made.
 
     Returns:
-        `dict[str, list[Summary]]`: the evaluations, by method, in the order of the seeds; `"base"` has one.
+        `dict[str, list[Path]]`: folders with the evaluations, by method, in the order of the seeds; `"base"` has one.
 
     Raises:
         `RuntimeError`: if a training fails.
     """
     world = prepare(folder, pretraining)
     limit = yaml.safe_load((recipes / "hicra.yaml").read_text())["max_completion_length"]
-    results: dict[str, list[Summary]] = {"base": [_evaluated(world.model, folder / "base", limit)]}
+    folders = {"base": [folder / "base"], **{method: [] for method in METHODS}}
+    _evaluate_once(world.model, folder / "base", limit)
     for seed in seeds:
         for method in METHODS:
-            run = run_folder(folder, method, seed)
+            run = folder / f"{method}-seed{seed}"
             if not (run / EVALUATION_FILE).is_file():
                 print(f"\n{method.upper()}, seed {seed}: {recipes / method}.yaml -> {run}", flush=True)
                 overrides = {
@@ -120,74 +119,11 @@ def run_experiment(
                 status = train([part for name, value in overrides.items() for part in (f"--{name}", str(value))])
                 if status != 0:
                     raise RuntimeError(f"training {method} with seed {seed} failed with exit status {status}")
-            results.setdefault(method, []).append(_evaluated(run, run, limit))
-    return results
+            _evaluate_once(run, run, limit)
+            folders[method].append(run)
+    return folders
 
 
-def run_folder(folder: Path, method: str, seed: int) -> Path:
-    """Where a method's run with a seed goes."""
-    return folder / f"{method}-seed{seed}"
-
-
-def _evaluated(model: Path, folder: Path, limit: int) -> Summary:
-    file = folder / EVALUATION_FILE
-    return Summary(**json.loads(file.read_text())) if file.is_file() else evaluate(model, folder, limit)
-
-
-def mean_and_interval(values: list[float]) -> tuple[float, float | None]:
-    """
-    Mean over seeds and half the width of its 95 % Student interval (`None` for a single seed).
-
-    Example:
-
-    ```python
-    >>> mean_and_interval([0.7, 0.8, 0.9])  # 0.8 +- 4.303 * 0.1 / sqrt(3)
-    (0.8, 0.24841377117194556)
-    ```
-    """
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return mean, None
-    return mean, float(student_t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-
-
-def table(results: dict[str, list[Summary]]) -> str:
-    """The comparison as plain text: held-out accuracy, gain over the base, length, and why the rest failed."""
-    base = results["base"][0].accuracy
-    rows = [("", "accuracy", "gain", "steps right", "tokens", "strategy errors", "execution errors")]
-    for method, summaries in results.items():
-        accuracies = [summary.accuracy for summary in summaries]
-        rows.append(
-            (
-                method.upper() if method != "base" else method,
-                _percent(*mean_and_interval(accuracies)),
-                "" if method == "base" else f"{100 * (statistics.fmean(accuracies) - base):+.1f}",
-                _percent(statistics.fmean(summary.step_accuracy for summary in summaries)),
-                f"{statistics.fmean(summary.mean_length for summary in summaries):.1f}",
-                _percent(_failures(summaries, "strategy")),
-                _percent(_failures(summaries, "execution")),
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([*lines, *_difference(results)])
-
-
-def _difference(results: dict[str, list[Summary]]) -> list[str]:
-    pairs = zip(results["hicra"], results["grpo"], strict=True)
-    mean, half = mean_and_interval([hicra.accuracy - grpo.accuracy for hicra, grpo in pairs])
-    if half is None:
-        return [f"HICRA - GRPO: {100 * mean:+.1f} points with one seed, which cannot tell the two apart"]
-    verdict = "they differ" if abs(mean) > half else "no difference that the seeds can show"
-    return [
-        f"HICRA - GRPO: {100 * mean:+.1f} +- {100 * half:.1f} points over {len(results['hicra'])} seeds: {verdict}"
-    ]
-
-
-def _percent(mean: float, half: float | None = None) -> str:
-    return f"{100 * mean:.1f} %" if half is None else f"{100 * mean:.1f} +- {100 * half:.1f} %"
-
-
-def _failures(summaries: list[Summary], kind: str) -> float:
-    shares = [sum(v for k, v in summary.outcomes.items() if k.startswith(kind)) for summary in summaries]
-    return statistics.fmean(shares)
+def _evaluate_once(model: Path, folder: Path, limit: int) -> None:
+    if not (folder / EVALUATION_FILE).is_file():
+        evaluate(model, folder, limit)

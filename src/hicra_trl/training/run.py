@@ -13,15 +13,16 @@ from typing import Any
 
 import yaml
 from datasets import Dataset
-from transformers import PrinterCallback, ProgressCallback
+from transformers import AutoTokenizer, PrinterCallback, ProgressCallback
 from transformers.trainer_utils import get_last_checkpoint
 from trl import ModelConfig, TrlParser, get_peft_config, get_quantization_config
 
+from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..rewards import BoxedAccuracyReward
 from .callbacks import SummaryCallback
 from .config import HICRAConfig
 from .data import DataArguments, load_prompts
-from .trainer import HICRATrainer
+from .trainer import HICRATrainer, check_same_lexicon
 
 
 REWARDS = {"boxed_accuracy": BoxedAccuracyReward}
@@ -85,6 +86,7 @@ def build_trainer(run_args: RunArguments, config: HICRAConfig, model_args: Model
     """The trainer that a recipe describes."""
     config.model_init_kwargs = {
         "revision": model_args.model_revision,
+        "trust_remote_code": config.trust_remote_code,
         "attn_implementation": model_args.attn_implementation,
         "dtype": model_args.dtype,
         **(config.model_init_kwargs or {}),
@@ -108,11 +110,27 @@ def resume_point(config: HICRAConfig) -> str | None:
     if wanted is None or str(wanted).lower() == "false":
         return None
     if str(wanted).lower() != "true":
+        if not Path(wanted).is_dir():
+            raise ValueError(f"nothing to resume: no checkpoint at {wanted}")
         return wanted
     newest = get_last_checkpoint(config.output_dir) if Path(config.output_dir).is_dir() else None
     if newest is None:
         raise ValueError(f"nothing to resume: no checkpoint in {config.output_dir}")
     return newest
+
+
+def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, grams: StrategicGrams) -> None:
+    """Raises `ValueError` or `OSError` for what would stop the run later: tokenizer, data, rewards, checkpoint."""
+    tokenizer = AutoTokenizer.from_pretrained(
+        model_args.model_name_or_path,
+        revision=model_args.model_revision,
+        trust_remote_code=config.trust_remote_code,
+    )
+    PlanningTokenLabeler(tokenizer, grams)
+    load_data(run_args, config)
+    checkpoint = resume_point(config)
+    if checkpoint is not None:
+        check_same_lexicon(checkpoint, grams)
 
 
 def write_record(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, fingerprint: str) -> None:

@@ -132,13 +132,7 @@ class HICRATrainer(GRPOTrainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is None:
             return
-        saved = StrategicGrams.load(Path(checkpoint, LEXICON_FOLDER))
-        grams = self.labeler.grams
-        if saved.fingerprint != grams.fingerprint:
-            raise ValueError(
-                f"cannot resume {checkpoint}: it was trained with a lexicon of {len(saved)} strategic grams and "
-                f"fingerprint {saved.fingerprint}, got one of {len(grams)} and fingerprint {grams.fingerprint}"
-            )
+        check_same_lexicon(checkpoint, self.labeler.grams)
         state = json.loads(Path(checkpoint, STATE_FILE).read_text())
         for mode, baselines in state["perplexity_baselines"].items():
             self.dynamics[mode].baselines = baselines
@@ -160,6 +154,16 @@ class HICRATrainer(GRPOTrainer):
         marker = "### Framework versions"
         card.text = card.text.replace(marker, section + marker)
         card.save(path)
+
+
+def check_same_lexicon(checkpoint: str | Path, grams: StrategicGrams) -> None:
+    """Raises if `checkpoint` was trained with another lexicon: labels before and after would mean different things."""
+    saved = StrategicGrams.load(Path(checkpoint, LEXICON_FOLDER))
+    if saved.fingerprint != grams.fingerprint:
+        raise ValueError(
+            f"cannot resume {checkpoint}: it was trained with a lexicon of {len(saved)} strategic grams and "
+            f"fingerprint {saved.fingerprint}, got one of {len(grams)} and fingerprint {grams.fingerprint}"
+        )
 
 
 def _own_tokens(batch: dict[str, Any]) -> torch.Tensor:

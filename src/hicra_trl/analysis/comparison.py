@@ -1,0 +1,88 @@
+"""Compares methods over seeds: the table that ends an experiment, as text and in the report."""
+
+import json
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from scipy.stats import t as student_t
+
+
+HEADER = ("", "accuracy", "gain", "steps right", "tokens", "strategy errors", "execution errors")
+
+
+def read_evaluation(folder: Path) -> dict[str, Any]:
+    """Accuracy, share of each outcome and more, from the `evaluation.json` of a run or of the base."""
+    return json.loads((folder / "evaluation.json").read_text())
+
+
+def mean_and_interval(values: list[float]) -> tuple[float, float | None]:
+    """
+    Mean over seeds and half the width of its 95 % Student interval (`None` for a single seed).
+
+    Example:
+
+    ```python
+    >>> mean_and_interval([0.7, 0.8, 0.9])  # 0.8 +- 4.303 * 0.1 / sqrt(3)
+    (0.8, 0.24841377117194556)
+    ```
+    """
+    if len(values) < 2:
+        return fmean(values), None
+    return fmean(values), float(student_t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
+
+
+def comparison_rows(folders: dict[str, list[Path]]) -> list[tuple[str, ...]]:
+    """
+    One row per method: held-out accuracy, gain over the base, length, and why the rest failed.
+
+    Args:
+        folders (`dict[str, list[Path]]`):
+            Folders with an `evaluation.json`, one per seed, by method; `"base"` has one.
+
+    Returns:
+        `list[tuple[str, ...]]`: cells in the order of `HEADER`.
+    """
+    found = {method: [read_evaluation(folder) for folder in runs] for method, runs in folders.items()}
+    base = found["base"][0]["accuracy"]
+    rows = []
+    for method, runs in found.items():
+        accuracies = [run["accuracy"] for run in runs]
+        rows.append(
+            (
+                method if method == "base" else method.upper(),
+                _percent(*mean_and_interval(accuracies)),
+                "" if method == "base" else f"{100 * (fmean(accuracies) - base):+.1f}",
+                _percent(fmean(run["step_accuracy"] for run in runs)),
+                f"{fmean(run['mean_length'] for run in runs):.1f}",
+                *(_percent(fmean(_failures(run, kind) for run in runs)) for kind in ("strategy", "execution")),
+            )
+        )
+    return rows
+
+
+def comparison_text(folders: dict[str, list[Path]]) -> str:
+    """The rows as aligned plain text, and in a last line whether HICRA and GRPO differ."""
+    rows = [HEADER, *comparison_rows(folders)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join([*lines, difference_line(folders)])
+
+
+def difference_line(folders: dict[str, list[Path]]) -> str:
+    """HICRA minus GRPO, paired by seed, with the interval of the mean difference."""
+    pairs = zip(folders["hicra"], folders["grpo"], strict=True)
+    differences = [read_evaluation(hicra)["accuracy"] - read_evaluation(grpo)["accuracy"] for hicra, grpo in pairs]
+    mean, half = mean_and_interval(differences)
+    if half is None:
+        return f"HICRA - GRPO: {100 * mean:+.1f} points with one seed, which cannot tell the two apart"
+    verdict = "they differ" if abs(mean) > half else "no difference that the seeds can show"
+    return f"HICRA - GRPO: {100 * mean:+.1f} +- {100 * half:.1f} points over {len(differences)} seeds: {verdict}"
+
+
+def _percent(mean: float, half: float | None = None) -> str:
+    return f"{100 * mean:.1f} %" if half is None else f"{100 * mean:.1f} +- {100 * half:.1f} %"
+
+
+def _failures(run: dict[str, Any], kind: str) -> float:
+    return sum(share for outcome, share in run["outcomes"].items() if outcome.startswith(kind))
