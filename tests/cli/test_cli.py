@@ -227,3 +227,12 @@ def test_the_playground_keeps_what_is_there(playground):
     assert again.returncode == 0 and weights.stat().st_mtime_ns == modified
     assert again.stdout.strip().splitlines()[-1] == first.stdout.strip().splitlines()[-1]
     assert "GRPO, seed 1:" in first.stdout and "GRPO, seed 1:" not in again.stdout
+
+
+def test_runs_of_another_recipe_are_not_taken_for_these(playground):
+    folder, argv, _ = playground
+    recipe = folder / "grpo.yaml"
+    recipe.write_text(recipe.read_text().replace("warmup_steps: 3", "warmup_steps: 0"))
+    done = hicra(*argv, cwd=folder)
+    assert done.returncode == 2
+    assert "runs/grpo-seed1 comes from another base or recipe: delete it" in done.stderr.splitlines()[-1]

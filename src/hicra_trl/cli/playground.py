@@ -1,5 +1,6 @@
 """`hicra playground`: the quickstart."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,8 +76,10 @@ def run(argv: list[str]) -> int:
     seeds = range(1, args.seeds + 1)
     try:
         folders = run_experiment(folder, recipes, seeds, train.run, pretraining)
+    except ValueError as error:
+        stop(PROG, error)
     except RuntimeError as error:
-        print(f"{PROG}: {error}")
+        print(f"{PROG}: {error}", file=sys.stderr)
         return 1
     report = write_report(folder / "report.html", folders)
     print(f"\n{comparison_text(folders)}\n\nreport: {report}")

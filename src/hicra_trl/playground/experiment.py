@@ -1,5 +1,6 @@
 """The quickstart: one base, GRPO and HICRA trained from it with the same seeds, both judged on held-out problems."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -9,7 +10,7 @@ import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from .evaluate import Summary, judge, sample
-from .pretrain import PretrainConfig, pretrain
+from .pretrain import RECORD, PretrainConfig, pretrain
 from .traces import read_trace
 from .world import split_problems, write_problems
 
@@ -37,7 +38,7 @@ def prepare(folder: str | Path = "runs/playground", config: PretrainConfig | Non
     return World(pretrain(folder / "base", config), train, held_out)
 
 
-def evaluate(model_folder: Path, folder: Path, max_new_tokens: int, problem_seed: int = 0) -> Summary:
+def evaluate(model_folder: Path, folder: Path, max_new_tokens: int, origin: str, problem_seed: int = 0) -> Summary:
     """
     Samples every held-out problem, judges the samples, and writes both into `folder`.
 
@@ -48,6 +49,8 @@ def evaluate(model_folder: Path, folder: Path, max_new_tokens: int, problem_seed
             Gets `evaluation.json` and `samples.jsonl`.
         max_new_tokens (`int`):
             Length limit, the one of training.
+        origin (`str`):
+            What the model comes from; recorded.
         problem_seed (`int`, *optional*, defaults to `0`):
             Seed of the split.
 
@@ -67,7 +70,7 @@ def evaluate(model_folder: Path, folder: Path, max_new_tokens: int, problem_seed
     ]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SAMPLES_FILE).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    (folder / EVALUATION_FILE).write_text(json.dumps(asdict(summary), indent=2) + "\n")
+    (folder / EVALUATION_FILE).write_text(json.dumps({**asdict(summary), "origin": origin}, indent=2) + "\n")
     return summary
 
 
@@ -98,15 +101,21 @@ def run_experiment(
 
     Raises:
         `RuntimeError`: if a training fails.
+        `ValueError`: if a run is there that comes from another base or recipe.
     """
     world = prepare(folder, pretraining)
     limit = yaml.safe_load((recipes / "hicra.yaml").read_text())["max_completion_length"]
     folders = {"base": [folder / "base"], **{method: [] for method in METHODS}}
-    _evaluate_once(world.model, folder / "base", limit)
+    base = json.loads((world.model / RECORD).read_text())["fingerprint"]
+    if _origin_of(world.model) != base:
+        evaluate(world.model, world.model, limit, base)
     for seed in seeds:
         for method in METHODS:
             run = folder / f"{method}-seed{seed}"
-            if not (run / EVALUATION_FILE).is_file():
+            origin = hashlib.sha256((base + (recipes / f"{method}.yaml").read_text()).encode()).hexdigest()[:16]
+            if _origin_of(run) not in (None, origin):
+                raise ValueError(f"{run} comes from another base or recipe: delete it, or choose another --folder")
+            if _origin_of(run) is None:
                 print(f"\n{method.upper()}, seed {seed}: {recipes / method}.yaml -> {run}", flush=True)
                 overrides = {
                     "config": recipes / f"{method}.yaml",
@@ -119,11 +128,11 @@ def run_experiment(
                 status = train([part for name, value in overrides.items() for part in (f"--{name}", str(value))])
                 if status != 0:
                     raise RuntimeError(f"training {method} with seed {seed} failed with exit status {status}")
-            _evaluate_once(run, run, limit)
+                evaluate(run, run, limit, origin)
             folders[method].append(run)
     return folders
 
 
-def _evaluate_once(model: Path, folder: Path, limit: int) -> None:
-    if not (folder / EVALUATION_FILE).is_file():
-        evaluate(model, folder, limit)
+def _origin_of(folder: Path) -> str | None:
+    file = folder / EVALUATION_FILE
+    return json.loads(file.read_text())["origin"] if file.is_file() else None
