@@ -1,11 +1,12 @@
 import json
+import random
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hicra_trl.playground import PHRASES, Policy, PretrainConfig, judge, pretrain, sample
-from hicra_trl.playground.pretrain import RECORD
+from hicra_trl.playground.pretrain import RECORD, _texts
 from hicra_trl.playground.world import split_problems
 
 
@@ -46,6 +47,15 @@ def test_same_config_gives_the_same_weights(base, tmp_path):
     weights = [AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (base, again)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert (base / "tokenizer.json").read_text() == (again / "tokenizer.json").read_text()
+
+
+def test_no_held_out_problem_is_pretrained_on_even_with_new_targets():
+    config = PretrainConfig()
+    training, held_out = ({problem.prompt for problem in problems} for problems in split_problems(config.seed))
+    texts = _texts(config, config.drill, random.Random(0), 5000, new_targets=1.0)
+    prompts = {prompt for prompt, _ in texts}
+    assert not prompts & held_out
+    assert len(prompts - training) > 1000
 
 
 def test_fingerprint_changes_with_every_part_of_the_config():
