@@ -7,7 +7,7 @@ from pathlib import Path
 from ..analysis.comparison import comparison_text
 from ..analysis.report import write_report
 from ..playground import PretrainConfig
-from ..playground.experiment import METHODS, prepare, run_experiment
+from ..playground.experiment import METHODS, run_experiment
 from . import train
 from .parsing import help_text, parse, refuse_unknown, stop
 
@@ -38,8 +38,6 @@ class PlaygroundArguments:
             Folder with `grpo.yaml` and `hicra.yaml`. Defaults to the package's own.
         pretrain_steps (`int`, *optional*, defaults to `1200`):
             Steps of the pretraining. With fewer, execution is not mastered.
-        pretrain_only (`bool`, *optional*, defaults to `False`):
-            Make the base model and the problems, and stop.
     """
 
     seeds: int = field(default=1, metadata={"help": "Train both methods with the seeds 1 to this."})
@@ -51,7 +49,6 @@ class PlaygroundArguments:
         default=PretrainConfig().steps,
         metadata={"help": "Steps of the pretraining. With fewer than the default, execution is not mastered."},
     )
-    pretrain_only: bool = field(default=False, metadata={"help": "Make the base and the problems, and stop."})
 
 
 def run(argv: list[str]) -> int:
@@ -66,9 +63,6 @@ def run(argv: list[str]) -> int:
             stop(PROG, f"{name} must be at least 1, got {getattr(args, name)}")
     folder = Path(args.folder)
     pretraining = PretrainConfig(steps=args.pretrain_steps)
-    if args.pretrain_only:
-        print(f"base model: {prepare(folder, pretraining).model}")
-        return 0
     recipes = Path(args.recipes) if args.recipes else default_recipes()
     for method in METHODS:
         if not (recipes / f"{method}.yaml").is_file():

@@ -167,5 +167,6 @@ def _materialize_playground(run_args: RunArguments, model_args: ModelConfig) -> 
             overrides["model_name_or_path"] = model_args.model_name_or_path = str(world.model)
         if run_args.dataset_name == PLAYGROUND:
             overrides["dataset_name"] = run_args.dataset_name = str(world.train)
-            overrides["eval_dataset_name"] = run_args.eval_dataset_name = str(world.held_out)
+            if run_args.eval_dataset_name is None:
+                overrides["eval_dataset_name"] = run_args.eval_dataset_name = str(world.held_out)
     return [part for name, value in overrides.items() for part in (f"--{name}", value)]
