@@ -18,7 +18,7 @@ from .helpers import config, settings, vowel_share
 def build(model, tokenizer, prompts, lexicon_file, tmp_path):
     """Builds a trainer on a fresh copy of the tiny model."""
 
-    def make(kind=HICRATrainer, folder=tmp_path / "run", **overrides):
+    def make(kind=HICRATrainer, folder=tmp_path / "run", extra=None, **overrides):
         args = config(folder, lexicon_file, **overrides)
         return kind(
             model=copy.deepcopy(model),
@@ -26,6 +26,7 @@ def build(model, tokenizer, prompts, lexicon_file, tmp_path):
             args=args,
             train_dataset=prompts,
             processing_class=tokenizer,
+            **(extra or {}),
         )
 
     return make
@@ -203,15 +204,8 @@ def tool_rollout(prompts, trainer):
     }
 
 
-def test_tool_output_is_not_planning(model, tokenizer, prompts, lexicon_file, tmp_path):
-    trainer = Recorder(
-        model=model,
-        reward_funcs=vowel_share,
-        args=config(tmp_path, lexicon_file, max_steps=1),
-        train_dataset=prompts,
-        processing_class=tokenizer,
-        rollout_func=tool_rollout,
-    )
+def test_tool_output_is_not_planning(build, tokenizer):
+    trainer = build(Recorder, max_steps=1, extra={"rollout_func": tool_rollout})
     trainer.train()
     batch = trainer.batches[0]
     own = len(tokenizer.encode(" so wait"))
@@ -219,16 +213,10 @@ def test_tool_output_is_not_planning(model, tokenizer, prompts, lexicon_file, tm
     assert trainer.state.log_history[0]["hicra/planning_fraction"] == 1.0
 
 
-def test_peft_models_train(build, model, tokenizer, prompts, lexicon_file, tmp_path):
+def test_peft_models_train(build):
     peft = pytest.importorskip("peft")
-    trainer = HICRATrainer(
-        model=model,
-        reward_funcs=vowel_share,
-        args=config(tmp_path, lexicon_file, max_steps=2),
-        train_dataset=prompts,
-        processing_class=tokenizer,
-        peft_config=peft.LoraConfig(target_modules=["q_proj", "v_proj"], r=4),
-    )
+    lora = peft.LoraConfig(target_modules=["q_proj", "v_proj"], r=4)
+    trainer = build(max_steps=2, extra={"peft_config": lora})
     trainer.train()
     assert trainer.state.log_history[-2]["hicra/distinct_grams"] > 0
 
@@ -282,15 +270,9 @@ def test_the_lexicon_lies_beside_every_saved_model(build, grams, tmp_path):
     assert state["perplexity_baselines"]["train"].keys() == {"planning", "execution"}
 
 
-def test_evaluation_is_measured_apart(model, tokenizer, prompts, lexicon_file, tmp_path):
-    trainer = HICRATrainer(
-        model=model,
-        reward_funcs=vowel_share,
-        args=config(tmp_path, lexicon_file, max_steps=2, eval_strategy="steps", eval_steps=1, num_generations_eval=2),
-        train_dataset=prompts,
-        eval_dataset=prompts.select(range(4)),
-        processing_class=tokenizer,
-    )
+def test_evaluation_is_measured_apart(build, prompts):
+    evaluation = {"eval_strategy": "steps", "eval_steps": 1, "num_generations_eval": 2}
+    trainer = build(max_steps=2, extra={"eval_dataset": prompts.select(range(4))}, **evaluation)
     trainer.train()
     evaluations = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
     trainings = [entry for entry in trainer.state.log_history if "loss" in entry]
