@@ -1,8 +1,19 @@
-"""What counts as planning: the lexicon of strategic grams and the labeler that finds them in sampled tokens."""
+"""What counts as planning: the lexicon of strategic grams, its mining, and the labeler that finds them in tokens."""
 
+from .corpus import Corpus, CorpusArguments
 from .labeler import Labels, PlanningTokenLabeler
 from .lexicon import StrategicGrams
 from .matcher import GramMatcher
+from .mining import MiningConfig, mine_strategic_grams
 
 
-__all__ = ["GramMatcher", "Labels", "PlanningTokenLabeler", "StrategicGrams"]
+__all__ = [
+    "Corpus",
+    "CorpusArguments",
+    "GramMatcher",
+    "Labels",
+    "MiningConfig",
+    "PlanningTokenLabeler",
+    "StrategicGrams",
+    "mine_strategic_grams",
+]

@@ -4,29 +4,22 @@ Immutable and ordered; how it is mined is another file's business.
 """
 
 import hashlib
-import json
 import logging
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from . import hub, storage
+from .card import PAPER_CITATION
+from .storage import STATISTICS
 
 
 logger = logging.getLogger(__name__)
 
 MAX_GRAM_CHARACTERS = 200
-PHRASES_FILE = "strategic_grams.txt"
-PROVENANCE_FILE = "provenance.json"
-
-PAPER_CITATION = """\
-@article{wang2025emergent,
-    title   = {{Emergent Hierarchical Reasoning in LLMs through Reinforcement Learning}},
-    author  = {Haozhe Wang and Qixin Xu and Che Liu and Junhong Wu and Fangzhen Lin and Wenhu Chen},
-    year    = 2025,
-    eprint  = {arXiv:2509.03646},
-}"""
 
 
 def normalize(phrase: str) -> str:
@@ -56,6 +49,9 @@ class StrategicGrams:
         provenance (`dict`, *optional*):
             Where the grams come from: anything that JSON can hold. Saved beside the phrases, not part of the
             fingerprint.
+        statistics (`Mapping[str, Sequence]`, *optional*):
+            Columns aligned with `phrases`, which mining fills: `document_frequency`, `term_frequency`, `cluster`,
+            `cluster_document_frequency`, `rank`, and `example`, one occurrence in context. Not part of the fingerprint.
 
     Raises:
         `ValueError`: for an empty lexicon, an entry that is not a string, an empty one, one with a control character,
@@ -70,22 +66,33 @@ class StrategicGrams:
     ```
     """
 
-    def __init__(self, phrases: Iterable[str], provenance: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        phrases: Iterable[str],
+        provenance: dict[str, Any] | None = None,
+        statistics: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
         if isinstance(phrases, str):
             raise ValueError(f"a lexicon needs a list of phrases, got one string: {phrases[:60]!r}")
-        kept: dict[str, None] = {}
+        kept: dict[str, int] = {}
         duplicates = []
         for position, phrase in enumerate(phrases):
             gram = _checked(phrase, position)
             if gram in kept:
                 duplicates.append(gram)
-            kept[gram] = None
+            else:
+                kept[gram] = position
         if not kept:
             raise ValueError("a lexicon needs at least one strategic gram, got none")
         if duplicates:
             logger.warning("dropped %d duplicate strategic grams, such as %r", len(duplicates), duplicates[0])
         self._phrases = tuple(kept)
         self._provenance = dict(provenance or {})
+        self._statistics = {
+            name: [column[row] for row in kept.values()] for name, column in (statistics or {}).items()
+        }
+        if unknown := self._statistics.keys() - STATISTICS.keys():
+            raise ValueError(f"statistics must be among {', '.join(STATISTICS)}, got {', '.join(sorted(unknown))}")
 
     @classmethod
     def paper(cls) -> "StrategicGrams":
@@ -100,36 +107,84 @@ class StrategicGrams:
 
         Args:
             source (`str` or `Path`):
-                `"paper"`, a text file with one gram a line, or a folder that [`~StrategicGrams.save`] wrote.
+                `"paper"`, a text file with one gram a line, a folder that [`~StrategicGrams.save`] wrote, or a
+                dataset on the Hub as `"user/name"` or `"user/name@revision"`. The provenance of the latter has the
+                commit that was loaded, under `loaded_from`. Nothing that a dataset holds is executed, and its size is
+                bounded.
 
         Raises:
             `FileNotFoundError`: if nothing is there.
-            `ValueError`: if the file holds no valid lexicon; the message names the file.
+            `ValueError`: if what is there holds no valid lexicon; the message names the file.
         """
         if source == "paper":
             return cls.paper()
         path = Path(source)
-        file = path / PHRASES_FILE if path.is_dir() else path
-        if not file.is_file():
+        if path.is_dir():
+            return cls._read_folder(path, str(path))
+        if path.is_file():
+            return cls._read_text(path)
+        if not hub.is_repository(str(source)):
             raise FileNotFoundError(
-                f"no strategic grams at {str(source)!r}: expected 'paper', a text file with one gram a line, or a "
-                f"folder with {PHRASES_FILE}"
+                f"no strategic grams at {str(source)!r}: expected 'paper', a text file with one gram a line, a folder "
+                "with a saved lexicon, or a dataset on the Hub as 'user/name' or 'user/name@revision'"
             )
+        downloaded = hub.download(str(source))
+        grams = cls._read_folder(downloaded.folder, downloaded.name)
+        grams._provenance["loaded_from"] = {"repo_id": downloaded.repo_id, "revision": downloaded.revision}
+        return grams
+
+    @classmethod
+    def _read_folder(cls, folder: Path, name: str) -> "StrategicGrams":
+        stored = storage.read(folder, name)
+        try:
+            return cls(stored.phrases, stored.provenance, stored.statistics)
+        except ValueError as error:
+            raise ValueError(f"{name}/{stored.file}: {error}") from error
+
+    @classmethod
+    def _read_text(cls, file: Path) -> "StrategicGrams":
         try:
             lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-            provenance = json.loads((path / PROVENANCE_FILE).read_text()) if path.is_dir() else {"source": str(source)}
-            return cls(lines, provenance)
+            return cls(lines, {"source": str(file)})
         except (ValueError, OSError) as error:
             raise ValueError(f"{file}: {error}") from error
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the phrases, one a line, and their provenance into `folder`, and returns it."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / PHRASES_FILE).write_text("\n".join(self._phrases) + "\n", encoding="utf-8")
-        record = {**self._provenance, "fingerprint": self.fingerprint, "size": len(self)}
-        (folder / PROVENANCE_FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-        return folder
+        """
+        Writes the lexicon into `folder`, and returns it.
+
+        `strategic_grams.parquet` has a row per gram, `provenance.json` says where they come from, and the card in
+        `README.md` lets plain [`~datasets.load_dataset`] read the folder.
+        """
+        return storage.write(Path(folder), self)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        private: bool = False,
+        license: str = "apache-2.0",
+        commit_message: str = "Upload strategic grams",
+    ) -> str:
+        """
+        Publishes the lexicon as a dataset on the Hub.
+
+        Args:
+            repo_id (`str`):
+                `"user/name"`; made where it is not there yet.
+            private (`bool`, *optional*, defaults to `False`):
+                Whether a new repository is private.
+            license (`str`, *optional*, defaults to `"apache-2.0"`):
+                Licence in the card.
+            commit_message (`str`, *optional*):
+                Message of the commit.
+
+        Returns:
+            `str`: commit hash, to load exactly this lexicon as `"user/name@hash"`.
+
+        Raises:
+            `ValueError`: if the Hub refuses; the message says why.
+        """
+        return hub.push(self, repo_id, private, license, commit_message)
 
     def drop(self, fraction: float, seed: int) -> "StrategicGrams":
         """
@@ -147,8 +202,10 @@ class StrategicGrams:
         if not 0 <= fraction < 1:
             raise ValueError(f"fraction to drop must be in [0, 1), got {fraction}")
         gone = set(random.Random(seed).sample(range(len(self)), round(fraction * len(self))))
-        phrases = [gram for i, gram in enumerate(self) if i not in gone]
-        return StrategicGrams(phrases, {"dropped": fraction, "seed": seed, "from": self.fingerprint})
+        rows = [row for row in range(len(self)) if row not in gone]
+        statistics = {name: [column[row] for row in rows] for name, column in self._statistics.items()}
+        provenance = {"dropped": fraction, "seed": seed, "from": self.fingerprint}
+        return StrategicGrams([self[row] for row in rows], provenance, statistics)
 
     @property
     def fingerprint(self) -> str:
@@ -159,6 +216,11 @@ class StrategicGrams:
     def provenance(self) -> dict[str, Any]:
         """Where the grams come from (a copy)."""
         return dict(self._provenance)
+
+    @property
+    def statistics(self) -> dict[str, list[Any]]:
+        """Columns aligned with the grams (a copy); empty for a lexicon that was not mined."""
+        return {name: list(column) for name, column in self._statistics.items()}
 
     def __len__(self) -> int:
         return len(self._phrases)

@@ -13,7 +13,7 @@ from trl.trainer.utils import get_config_model_id
 
 from ..dynamics import DynamicsMeter
 from ..grams import PlanningTokenLabeler, StrategicGrams
-from ..grams.lexicon import PAPER_CITATION
+from ..grams.card import PAPER_CITATION
 from .advantages import hicra_advantages
 from .config import HICRAConfig
 

@@ -1,0 +1,107 @@
+"""The dataset card of a lexicon."""
+
+import json
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from .lexicon import StrategicGrams
+
+PAPER_CITATION = """\
+@article{wang2025emergent,
+    title   = {{Emergent Hierarchical Reasoning in LLMs through Reinforcement Learning}},
+    author  = {Haozhe Wang and Qixin Xu and Che Liu and Junhong Wu and Fangzhen Lin and Wenhu Chen},
+    year    = 2025,
+    eprint  = {arXiv:2509.03646},
+}"""
+
+_CARD = """\
+---
+license: {license}
+pretty_name: Strategic grams
+tags:
+- strategic-grams
+- hicra
+- reasoning
+- reinforcement-learning
+size_categories:
+- {size_category}
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: strategic_grams.parquet
+---
+
+# Strategic grams
+
+{size} phrases with which a reasoning model plans ("strategic grams"), for hierarchy-aware credit assignment (HICRA)
+with [hicra-trl](https://pypi.org/project/hicra-trl/). Fingerprint `{fingerprint}`.
+
+{examples}
+
+## Use
+
+```python
+from hicra_trl import HICRAConfig, StrategicGrams
+
+grams = StrategicGrams.load("{repo_id}")
+config = HICRAConfig("runs/mine", strategic_grams="{repo_id}")
+```
+
+```python
+from datasets import load_dataset
+
+rows = load_dataset("{repo_id}", split="train")
+```
+
+## Columns
+
+| column | meaning |
+|---|---|
+| `gram` | the phrase, lower case, with straight apostrophes |
+| `document_frequency` | number of solutions that have it |
+| `term_frequency` | number of its occurrences |
+| `cluster` | its semantic cluster |
+| `cluster_document_frequency` | number of solutions that have any gram of the cluster |
+| `rank` | rank of the cluster, from 1 |
+| `example` | one occurrence in context |
+
+Only mined lexicons have the columns after the first.
+
+## Provenance
+
+```json
+{provenance}
+```
+
+## Citation
+
+```bibtex
+{citation}
+```
+"""
+
+
+def card(grams: "StrategicGrams", repo_id: str | None = None, license: str = "apache-2.0") -> str:
+    """
+    README of a lexicon's dataset, with the YAML that the Hub and `datasets` read.
+
+    Args:
+        grams ([`StrategicGrams`]):
+            The lexicon.
+        repo_id (`str`, *optional*):
+            What its users load; a placeholder where it is not published.
+        license (`str`, *optional*, defaults to `"apache-2.0"`):
+            Licence, as the Hub names it.
+    """
+    return _CARD.format(
+        license=license,
+        size_category="n<1K" if len(grams) < 1000 else "1K<n<10K" if len(grams) < 10_000 else "10K<n<100K",
+        size=len(grams),
+        fingerprint=grams.fingerprint,
+        examples="\n".join(f"* {gram}" for gram in list(grams)[:10]),
+        repo_id=repo_id or "user/name",
+        provenance=json.dumps(grams.provenance, indent=2, ensure_ascii=False),
+        citation=PAPER_CITATION,
+    )

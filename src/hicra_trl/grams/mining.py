@@ -1,0 +1,334 @@
+"""Mines strategic grams from correct solutions (paper, section 2.1).
+
+1. Semantic clustering: word n-grams are embedded and clustered.
+2. Identification by frequency: a cluster's document frequency is the number of solutions that contain any of its
+   n-grams.
+3. Construction: the n-grams of the clusters with the highest frequency are the lexicon.
+"""
+
+import hashlib
+import math
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from .clusters import DEFAULT_MODEL, embed, kmeans, load_embedding_model
+from .counting import Candidates, Counting, run_map, save_whole, write_blocks
+from .lexicon import StrategicGrams
+from .ngrams import Rules
+
+
+_PHRASES_AT_ONCE = 8192
+_CONTEXT_CHARACTERS = 60
+
+
+@dataclass
+class MiningConfig:
+    """
+    What the paper's three steps leave open. The defaults separate strategic from procedural sentences best;
+    [`MiningConfig.paper`] is the three steps and nothing else.
+
+    Args:
+        min_n (`int`, *optional*, defaults to `3`):
+            Fewest words of an n-gram.
+        max_n (`int`, *optional*, defaults to `5`):
+            Most words of an n-gram.
+        short_clauses (`bool`, *optional*, defaults to `True`):
+            Whether a clause of fewer than `min_n` words counts as an n-gram, as "wait" and "hold on" are. The paper's
+            list has such phrases, though n-grams of three to five words cannot yield them.
+        min_document_frequency (`float`, *optional*, defaults to `0.02`):
+            Share of the solutions that must have an n-gram, in (0, 1]; two solutions at least.
+        max_term_ratio (`float`, *optional*):
+            Largest term frequency / document frequency: the paper's prose calls strategic grams sparing within one
+            solution. No limit by default, since long solutions repeat "wait" and "alternatively".
+        drop_formulaic (`float`, *optional*, defaults to `0.4`):
+            Share of the n-grams to leave out as procedural, in [0, 1): those most often in a sentence with digits or
+            mathematics. N-grams that are so equally often as the first that stays, stay too.
+        clustering (`Literal["kmeans", "none"]`, *optional*, defaults to `"kmeans"`):
+            `"kmeans"` is FAISS's spherical k-means on sentence embeddings; `"none"` makes every n-gram its own.
+        num_clusters (`int`, *optional*):
+            Number of clusters. Defaults to one for five n-grams, 1,000 at most.
+        rank_by (`Literal["mean", "cluster", "max"]`, *optional*, defaults to `"mean"`):
+            What ranks clusters: the mean or the largest document frequency of their n-grams, or the cluster's own,
+            which grows with its size.
+        top_clusters (`float`, *optional*, defaults to `0.2`):
+            Share of the clusters whose n-grams become the lexicon, in (0, 1].
+        common (`float`, *optional*, defaults to `0.04`):
+            A cluster whose `rank_by` frequency is at least this share of the solutions is kept, whatever its rank.
+            `None` keeps the top clusters alone.
+        embedding_model (`str`, *optional*, defaults to `"all-MiniLM-L6-v2"`):
+            A sentence transformer: a folder, or a name on the Hub.
+        seed (`int`, *optional*, defaults to `0`):
+            Chooses the first centroids of k-means.
+
+    Raises:
+        `ValueError`: for a value outside its range.
+    """
+
+    min_n: int = field(default=3, metadata={"help": "Fewest words of an n-gram."})
+    max_n: int = field(default=5, metadata={"help": "Most words of an n-gram."})
+    short_clauses: bool = field(
+        default=True, metadata={"help": "Count a clause of fewer than min_n words ('wait') as an n-gram."}
+    )
+    min_document_frequency: float = field(
+        default=0.02, metadata={"help": "Share of the solutions that must have an n-gram; two solutions at least."}
+    )
+    max_term_ratio: float | None = field(
+        default=None, metadata={"help": "Largest term frequency / document frequency. Default: no limit."}
+    )
+    drop_formulaic: float = field(
+        default=0.4,
+        metadata={"help": "Share of the n-grams to leave out: those most often in sentences with digits or math."},
+    )
+    clustering: Literal["kmeans", "none"] = field(
+        default="kmeans", metadata={"help": "'kmeans' on sentence embeddings; 'none' makes every n-gram its own."}
+    )
+    num_clusters: int | None = field(
+        default=None, metadata={"help": "Number of clusters. Default: one for five n-grams, 1,000 at most."}
+    )
+    rank_by: Literal["mean", "cluster", "max"] = field(
+        default="mean",
+        metadata={"help": "Rank clusters by the mean or the max document frequency of n-grams, or the cluster's own."},
+    )
+    top_clusters: float = field(
+        default=0.2, metadata={"help": "Share of the clusters whose n-grams become the lexicon."}
+    )
+    common: float | None = field(
+        default=0.04,
+        metadata={"help": "Keep a cluster whose rank_by frequency is this share of the solutions, whatever its rank."},
+    )
+    embedding_model: str = field(
+        default=DEFAULT_MODEL, metadata={"help": "A sentence transformer: a folder, or a name on the Hub."}
+    )
+    seed: int = field(default=0, metadata={"help": "Chooses the first centroids of k-means."})
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_n <= self.max_n <= 10:
+            raise ValueError(f"n-grams need 1 <= min_n <= max_n <= 10, got min_n {self.min_n} and max_n {self.max_n}")
+        for name, low, high in (("min_document_frequency", 0, 1), ("top_clusters", 0, 1), ("common", 0, 1)):
+            value = getattr(self, name)
+            if value is not None and not low < value <= high:
+                raise ValueError(f"{name} must be in ({low}, {high}], got {value}")
+        if not 0 <= self.drop_formulaic < 1:
+            raise ValueError(f"drop_formulaic must be in [0, 1), got {self.drop_formulaic}")
+        if self.max_term_ratio is not None and self.max_term_ratio < 1:
+            raise ValueError(f"max_term_ratio must be at least 1, got {self.max_term_ratio}")
+        if self.num_clusters is not None and self.num_clusters < 1:
+            raise ValueError(f"num_clusters must be at least 1, got {self.num_clusters}")
+
+    @classmethod
+    def paper(cls, **changes: Any) -> "MiningConfig":
+        """
+        The paper's three steps literally: n-grams of three to five words, clusters, the top 20 % by Cluster DF.
+
+        Args:
+            changes:
+                Fields to set otherwise.
+        """
+        literal = {
+            "short_clauses": False,
+            "min_document_frequency": 0.01,
+            "drop_formulaic": 0.0,
+            "rank_by": "cluster",
+            "common": None,
+        }
+        return cls(**{**literal, **changes})
+
+
+def mine_strategic_grams(
+    solutions: Iterable[str],
+    config: MiningConfig | None = None,
+    *,
+    num_proc: int = 1,
+    work_folder: str | Path | None = None,
+    corpus: dict[str, Any] | None = None,
+) -> StrategicGrams:
+    """
+    Mines a lexicon from correct solutions. The same solutions and config give the same lexicon, on any number of
+    processes.
+
+    Args:
+        solutions (`Iterable[str]`):
+            Texts of correct solutions, read once. Only one block of them is held in memory. Duplicates are dropped.
+        config ([`MiningConfig`], *optional*):
+            How to mine.
+        num_proc (`int`, *optional*, defaults to `1`):
+            Processes that count.
+        work_folder (`str` or `Path`, *optional*):
+            Where intermediate results are kept, so that an interrupted mining goes on where it stopped.
+        corpus (`dict`, *optional*):
+            What the provenance shall say of the corpus, such as its name.
+
+    Returns:
+        [`StrategicGrams`]: the lexicon in the order of its clusters' ranks, with statistics and provenance.
+
+    Raises:
+        `ValueError`: if there are fewer than two different solutions, or no n-gram is in enough of them.
+    """
+    config = config or MiningConfig()
+    with nullcontext(work_folder) if work_folder else tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        unique = _Unique(solutions)
+        names = write_blocks(tqdm(unique, desc="Reading solutions", unit=" solutions", disable=None), folder)
+        if unique.kept < 2:
+            raise ValueError(
+                f"mining needs at least 2 different solutions, got {unique.kept} ({unique.duplicates} duplicates)"
+            )
+        least = max(2, math.ceil(config.min_document_frequency * unique.kept))
+        counting = Counting(folder, names, Rules(config.min_n, config.max_n, config.short_clauses), least)
+        for title, function in counting.maps.items():
+            run_map(function, names, title, num_proc)
+        candidates = Candidates(counting)
+        eligible = _eligible(candidates, config)
+        if not eligible.any():
+            raise ValueError(
+                f"no n-gram of {config.min_n} to {config.max_n} words is in at least {least} of {unique.kept} "
+                "solutions: expected a larger corpus, a smaller min_document_frequency, or a language that writes "
+                "spaces between words"
+            )
+        labels = np.full(eligible.size, -1)
+        labels[eligible] = _cluster([candidates.phrases[i] for i in np.flatnonzero(eligible)], config, folder)
+        ranking = _rank(candidates, labels, config, unique.kept)
+        statistics = _statistics(candidates, labels, ranking)
+    provenance = {
+        "source": "mined by hicra-trl",
+        "corpus": {**(corpus or {}), "solutions": unique.kept, "duplicates": unique.duplicates},
+        "counts": {
+            "n-grams in enough solutions": len(candidates.phrases),
+            "n-grams clustered": int(eligible.sum()),
+            "clusters": int(labels.max()) + 1,
+            "clusters kept": len(ranking.clusters),
+        },
+        "config": asdict(config),
+        "versions": {name: version(name) for name in ("hicra-trl", "sentence-transformers", "faiss-cpu", "torch")},
+    }
+    return StrategicGrams(statistics.pop("gram"), provenance, statistics)
+
+
+class _Unique:
+    """Passes each different text once, and counts."""
+
+    def __init__(self, solutions: Iterable[str]) -> None:
+        self._solutions = solutions
+        self.kept = self.duplicates = 0
+
+    def __iter__(self) -> Iterator[str]:
+        seen: set[bytes] = set()
+        for solution in self._solutions:
+            data = solution.strip().encode(errors="replace")
+            digest = hashlib.blake2b(data, digest_size=16).digest()
+            if digest in seen:
+                self.duplicates += 1
+                continue
+            seen.add(digest)
+            self.kept += 1
+            yield data.decode()
+
+
+def _eligible(candidates: Candidates, config: MiningConfig) -> np.ndarray:
+    """Which n-grams are clustered (N,): used sparingly, and not procedural."""
+    eligible = np.ones(len(candidates.phrases), dtype=bool)
+    if config.max_term_ratio is not None:
+        eligible &= candidates.term <= config.max_term_ratio * candidates.document
+    if config.drop_formulaic and eligible.any():
+        share = candidates.formula / candidates.term
+        eligible &= share <= np.quantile(share[eligible], 1 - config.drop_formulaic, method="higher")
+    return eligible
+
+
+def _cluster(phrases: list[str], config: MiningConfig, folder: Path) -> np.ndarray:
+    if config.clustering == "none":
+        return np.arange(len(phrases))
+    num_clusters = min(config.num_clusters or min(max(1, len(phrases) // 5), 1000), len(phrases))
+    return kmeans(_embeddings(phrases, config.embedding_model, folder), num_clusters, config.seed)
+
+
+def _embeddings(phrases: list[str], model_name: str, folder: Path) -> np.ndarray:
+    """Embeddings (N, d), of which those in `folder` are not made again."""
+    model, parts = None, []
+    with tqdm(total=len(phrases), desc="Embedding n-grams", unit=" n-grams", disable=None) as progress:
+        for start in range(0, len(phrases), _PHRASES_AT_ONCE):
+            some = phrases[start : start + _PHRASES_AT_ONCE]
+            key = hashlib.blake2b("\n".join([model_name, *some]).encode(), digest_size=8).hexdigest()
+            path = folder / "embeddings" / f"{key}.npy"
+            if not path.exists():
+                model = model or load_embedding_model(model_name)
+                vectors = embed(some, model, progress)
+                save_whole(path, lambda part, vectors=vectors: np.save(part, vectors))
+            parts.append(np.load(path))
+            progress.update(start + len(some) - progress.n)
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """Clusters that are kept, best first, and the document frequency of every cluster."""
+
+    clusters: np.ndarray
+    document: np.ndarray
+
+
+def _rank(candidates: Candidates, labels: np.ndarray, config: MiningConfig, num_solutions: int) -> _Ranking:
+    inside = labels >= 0
+    document = candidates.cluster_document_frequency(labels)
+    sizes = np.bincount(labels[inside])
+    if config.rank_by == "cluster":
+        score = document
+    elif config.rank_by == "mean":
+        score = np.bincount(labels[inside], candidates.document[inside]) / sizes
+    else:
+        score = np.zeros(sizes.size)
+        np.maximum.at(score, labels[inside], candidates.document[inside])
+    order = np.argsort(-score, kind="stable")
+    stays = np.arange(order.size) < max(1, round(config.top_clusters * order.size))
+    if config.common is not None:
+        stays |= score[order] >= config.common * num_solutions
+    return _Ranking(order[stays], document)
+
+
+def _statistics(candidates: Candidates, labels: np.ndarray, ranking: _Ranking) -> dict[str, list[Any]]:
+    """Columns of the lexicon: grams by rank of their cluster, then by document frequency."""
+    rank = np.full(ranking.document.size, -1)
+    rank[ranking.clusters] = np.arange(ranking.clusters.size)
+    rows = np.flatnonzero((labels >= 0) & (rank[labels] >= 0))
+    rows = rows[np.lexsort((-candidates.document[rows], rank[labels[rows]]))]
+    return {
+        "gram": [candidates.phrases[row] for row in rows],
+        "document_frequency": candidates.document[rows].tolist(),
+        "term_frequency": candidates.term[rows].tolist(),
+        "cluster": labels[rows].tolist(),
+        "cluster_document_frequency": ranking.document[labels[rows]].tolist(),
+        "rank": (rank[labels[rows]] + 1).tolist(),
+        "example": [in_context(candidates.phrases[row], text) for row, text in candidates.examples(rows)],
+    }
+
+
+def in_context(phrase: str, text: str) -> str:
+    """
+    The first occurrence of a phrase in a text, with up to 60 characters on either side.
+
+    Example:
+
+    ```python
+    >>> in_context("let's try", "That fails. Let’s\\ntry 3.")
+    'That fails. Let’s try 3.'
+    ```
+    """
+    pattern = r"(?<!\w)" + re.escape(phrase).replace(r"\ ", r"\s+").replace("'", "['’]") + r"(?!\w)"
+    match = re.search(pattern, text, re.IGNORECASE)
+    if match is None:
+        return ""
+    start, end = max(0, match.start() - _CONTEXT_CHARACTERS), match.end() + _CONTEXT_CHARACTERS
+    before = text[start : match.start()]
+    after = text[match.end() : end]
+    before = before.partition(" ")[2] if start and " " in before else before
+    after = after.rpartition(" ")[0] if end < len(text) and " " in after else after
+    return " ".join(f"{before}{match[0]}{after}".split())

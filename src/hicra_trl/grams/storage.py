@@ -1,0 +1,152 @@
+"""A lexicon as a folder: a parquet file that plain `datasets` reads, its provenance, and a card.
+
+What is read may come from anybody: sizes are bounded before anything is decompressed, only the expected columns are
+read, and nothing is executed.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .card import card
+
+
+if TYPE_CHECKING:
+    from .lexicon import StrategicGrams
+
+GRAMS_FILE = "strategic_grams.parquet"
+PROVENANCE_FILE = "provenance.json"
+CARD_FILE = "README.md"
+MAX_GRAMS = 100_000
+MAX_FILE_BYTES = 64 << 20
+MAX_DATA_BYTES = 256 << 20
+STATISTICS = {
+    "document_frequency": pa.int64(),
+    "term_frequency": pa.int64(),
+    "cluster": pa.int64(),
+    "cluster_document_frequency": pa.int64(),
+    "rank": pa.int64(),
+    "example": pa.string(),
+}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+@dataclass
+class Stored:
+    """
+    What a folder holds.
+
+    Attributes:
+        phrases (`list[str]`):
+            The grams.
+        provenance (`dict[str, Any]`):
+            Where they come from.
+        statistics (`dict[str, list]`):
+            Columns aligned with the grams.
+        file (`str`):
+            Name of the file that the grams are from.
+    """
+
+    phrases: list[str]
+    provenance: dict[str, Any]
+    statistics: dict[str, list[Any]]
+    file: str
+
+
+def write(folder: Path, grams: "StrategicGrams", repo_id: str | None = None, license: str = "apache-2.0") -> Path:
+    """Writes a lexicon into `folder`, and returns it; `repo_id` and `license` are for the card."""
+    folder.mkdir(parents=True, exist_ok=True)
+    columns: dict[str, Any] = {"gram": pa.array(grams, pa.string())}
+    for name, column in grams.statistics.items():
+        columns[name] = pa.array(column, STATISTICS[name])
+    pq.write_table(pa.table(columns), folder / GRAMS_FILE)
+    record = {**grams.provenance, "fingerprint": grams.fingerprint, "size": len(grams)}
+    (folder / PROVENANCE_FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / CARD_FILE).write_text(card(grams, repo_id, license), encoding="utf-8")
+    return folder
+
+
+def read(folder: Path, name: str) -> Stored:
+    """
+    Reads a lexicon.
+
+    Args:
+        folder (`Path`):
+            Folder with `strategic_grams.parquet`, or with any one parquet file that has a column `gram`.
+        name (`str`):
+            What to call the folder in messages.
+
+    Raises:
+        `FileNotFoundError`: if no parquet file is there.
+        `ValueError`: if a file is too large, broken, or has wrong columns or types.
+    """
+    file = _grams_file(folder, name)
+    where = f"{name}/{file.relative_to(folder)}"
+    _check_size(file, where, MAX_FILE_BYTES)
+    try:
+        with pq.ParquetFile(file) as parquet:
+            _check_schema(parquet, where)
+            present = [column for column in STATISTICS if column in parquet.schema_arrow.names]
+            table = parquet.read(columns=["gram", *present])
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{where}: not a readable parquet file ({error})") from error
+    if table["gram"].null_count:
+        raise ValueError(f"{where}: expected text in every row of column 'gram', got {table['gram'].null_count} empty")
+    statistics = {column: table[column].to_pylist() for column in present}
+    if "example" in statistics:
+        statistics["example"] = [text and _CONTROL.sub(" ", text) for text in statistics["example"]]
+    provenance = _read_provenance(folder / PROVENANCE_FILE, f"{name}/{PROVENANCE_FILE}")
+    return Stored(table["gram"].to_pylist(), provenance, statistics, str(file.relative_to(folder)))
+
+
+def _grams_file(folder: Path, name: str) -> Path:
+    if (folder / GRAMS_FILE).is_file():
+        return folder / GRAMS_FILE
+    files = sorted(folder.rglob("*.parquet"))
+    if len(files) == 1:
+        return files[0]
+    got = f"{len(files)} parquet files" if files else "no parquet file"
+    raise FileNotFoundError(f"no strategic grams in {name}: expected {GRAMS_FILE}, got {got}")
+
+
+def _check_size(file: Path, where: str, most: int) -> None:
+    size = file.stat().st_size
+    if size > most:
+        raise ValueError(f"{where}: a lexicon's file may have {most:,} bytes, got {size:,}")
+
+
+def _check_schema(parquet: pq.ParquetFile, where: str) -> None:
+    metadata, schema = parquet.metadata, parquet.schema_arrow
+    if "gram" not in schema.names:
+        raise ValueError(f"{where}: expected a column 'gram', got {', '.join(schema.names)}")
+    for name in schema.names:
+        kind = schema.field(name).type
+        if name == "gram" or STATISTICS.get(name) == pa.string():
+            fits, expected = pa.types.is_string(kind) or pa.types.is_large_string(kind), "text"
+        else:
+            fits, expected = name not in STATISTICS or pa.types.is_integer(kind), "whole numbers"
+        if not fits:
+            raise ValueError(f"{where}: expected {expected} in column {name!r}, got {kind}")
+    if metadata.num_rows > MAX_GRAMS:
+        raise ValueError(f"{where}: a lexicon may have {MAX_GRAMS:,} grams, got {metadata.num_rows:,}")
+    size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    if size > MAX_DATA_BYTES:
+        raise ValueError(f"{where}: a lexicon may have {MAX_DATA_BYTES:,} bytes of data, got {size:,}")
+
+
+def _read_provenance(file: Path, where: str) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    _check_size(file, where, 1 << 20)
+    try:
+        provenance = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: expected a JSON object ({error})") from error
+    if not isinstance(provenance, dict):
+        raise ValueError(f"{where}: expected a JSON object, got {type(provenance).__name__}")
+    return provenance
