@@ -67,7 +67,7 @@ def test_training_leaves_what_other_tools_read(run_folder):
     completions = pd.read_parquet(run_folder / "completions" / "completions_00001.parquet")
     assert {"prompt", "completion", "boxed_accuracy", "advantage"} <= set(completions.columns)
     assert "alpha = 0.4" in (run_folder / "README.md").read_text()
-    assert (run_folder / "strategic_grams" / "strategic_grams.txt").is_file()
+    assert (run_folder / "strategic_grams" / "strategic_grams.parquet").is_file()
     assert manifest["lexicon_fingerprint"] in (run_folder / "README.md").read_text()
 
 

@@ -14,7 +14,8 @@ from pyarrow import ArrowException
 
 TEXT_COLUMNS = ("completion", "generation", "generations", "response", "solution", "text", "answer")
 CORRECT_COLUMNS = ("correct", "is_correct", "correctness", "boxed_accuracy", "reward", "score")
-_READERS = {".parquet": "parquet", ".jsonl": "json lines"}
+_SUFFIXES = (".jsonl", ".parquet")
+_EXPECTED = "a .jsonl or .parquet file, a folder of such files, or a dataset on the Hub"
 
 
 @dataclass
@@ -85,9 +86,7 @@ class Corpus:
 
     def __init__(self, args: CorpusArguments) -> None:
         if args.dataset is None:
-            raise ValueError(
-                "no dataset: expected a .jsonl or .parquet file, a folder of such files, or a Hub dataset"
-            )
+            raise ValueError(f"no dataset: expected {_EXPECTED}")
         self.args = args
         self.read = self.incorrect = 0
 
@@ -148,16 +147,13 @@ class Corpus:
                 yield from _read_file(file)
         elif source.is_file():
             yield from _read_file(source)
-        elif source.suffix in _READERS:
+        elif source.suffix in _SUFFIXES:
             raise ValueError(f"no dataset file at {source}")
         else:
             try:
                 rows = load_dataset(self.args.dataset, self.args.dataset_config, split=self.args.dataset_split)
             except (DatasetNotFoundError, ConnectionError) as error:
-                raise ValueError(
-                    f"no dataset {self.args.dataset!r}: expected a .jsonl or .parquet file, a folder of such files, "
-                    "or a dataset on the Hub"
-                ) from error
+                raise ValueError(f"no dataset {self.args.dataset!r}: expected {_EXPECTED}") from error
             except DatasetGenerationError as error:
                 raise ValueError(f"cannot read {self.args.dataset}: {error.__cause__ or error}") from error
             for number, row in enumerate(rows):
@@ -166,9 +162,9 @@ class Corpus:
 
 def _files(folder: Path) -> list[Path]:
     inside = folder / "completions" if (folder / "completions").is_dir() else folder
-    files = sorted(path for path in inside.rglob("*") if path.suffix in _READERS)
+    files = sorted(path for path in inside.rglob("*") if path.suffix in _SUFFIXES)
     if not files:
-        raise ValueError(f"{folder} holds no {' or '.join(_READERS)} file")
+        raise ValueError(f"{folder} holds no {' or '.join(_SUFFIXES)} file")
     return files
 
 
@@ -186,7 +182,7 @@ def _read_file(file: Path) -> Iterator[tuple[dict[str, Any], str]]:
                 if line.strip():
                     yield _json_object(line, f"{file}, line {number}"), f"{file}, line {number}"
     else:
-        raise ValueError(f"dataset file {file} must end in {' or '.join(_READERS)}, got {file.suffix!r}")
+        raise ValueError(f"dataset file {file} must end in {' or '.join(_SUFFIXES)}, got {file.suffix!r}")
 
 
 def _json_object(line: str, where: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ class Counting:
         total = sum(path.stat().st_size for path in map(self._count_file, self.names)) // 12
         edges = np.linspace(0, 2.0**64, total // _HASHES_AT_ONCE + 2)[1:-1].astype(np.uint64)
         limits = [np.uint64(0), *edges, np.uint64(2**64 - 1)]
-        return list(zip(limits, limits[1:]))
+        return list(pairwise(limits))
 
     def _kept_between(self, low: np.uint64, high: np.uint64) -> np.ndarray:
         # What has `least` solutions in all has its share of them in at least one block.

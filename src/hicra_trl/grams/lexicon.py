@@ -51,7 +51,7 @@ class StrategicGrams:
             fingerprint.
         statistics (`Mapping[str, Sequence]`, *optional*):
             Columns aligned with `phrases`, which mining fills: `document_frequency`, `term_frequency`, `cluster`,
-            `cluster_document_frequency`, `rank`, and `example`, one occurrence in context. Not part of the fingerprint.
+            `cluster_document_frequency`, `rank`, and `example`, an occurrence in context. Not part of the fingerprint.
 
     Raises:
         `ValueError`: for an empty lexicon, an entry that is not a string, an empty one, one with a control character,
