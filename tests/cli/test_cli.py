@@ -68,7 +68,7 @@ def test_training_leaves_what_other_tools_read(run_folder):
     assert {"prompt", "completion", "boxed_accuracy", "advantage"} <= set(completions.columns)
     assert "alpha = 0.4" in (run_folder / "README.md").read_text()
     assert (run_folder / "strategic_grams" / "strategic_grams.parquet").is_file()
-    assert manifest["lexicon_fingerprint"] in (run_folder / "README.md").read_text()
+    assert manifest["lexicon"]["fingerprint"] in (run_folder / "README.md").read_text()
 
 
 def test_highlighting_a_runs_completions(run_folder, tmp_path):

@@ -3,6 +3,7 @@
 import io
 import json
 import textwrap
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib
@@ -30,6 +31,11 @@ _RC = {
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
+
+
+def themed() -> AbstractContextManager[None]:
+    """Within it, figures look as all of ours do."""
+    return matplotlib.rc_context(_RC)
 
 
 def read_history(run: Path) -> list[dict[str, float]]:
@@ -61,7 +67,7 @@ def dynamics_figure(folders: dict[str, list[Path]]) -> Figure:
     histories = {
         method: [[start, *read_history(run)] for run in runs] for method, runs in folders.items() if method != "base"
     }
-    with matplotlib.rc_context(_RC):
+    with themed():
         figure = Figure(figsize=(11, 6.2), layout="constrained")
         axes = figure.subplots(2, 3).flat
         accuracy, length, semantic, entropy, perplexity, errors = axes
@@ -89,7 +95,7 @@ def dynamics_figure(folders: dict[str, list[Path]]) -> Figure:
 def to_svg(figure: Figure) -> str:
     """The figure as an `<svg>` element to put into a page."""
     buffer = io.StringIO()
-    with matplotlib.rc_context(_RC):
+    with themed():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     return svg[svg.index("<svg") :]

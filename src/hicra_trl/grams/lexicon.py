@@ -257,4 +257,6 @@ def _checked(phrase: object, position: int) -> str:
         )
     if any(ord(char) < 32 or char == "\x7f" for char in gram):
         raise ValueError(f"strategic gram {position} holds a control character: {phrase!r}")
+    if any(0xD800 <= ord(char) < 0xE000 for char in gram):
+        raise ValueError(f"strategic gram {position} holds a lone surrogate, which no text in UTF-8 does: {phrase!r}")
     return gram

@@ -21,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .clusters import DEFAULT_MODEL, embed, kmeans, load_embedding_model
+from .corpus import Corpus
 from .counting import Candidates, Counting, run_map, save_whole, write_blocks
 from .lexicon import StrategicGrams
 from .ngrams import Rules
@@ -49,7 +50,7 @@ class MiningConfig:
         max_term_ratio (`float`, *optional*):
             Largest term frequency / document frequency: the paper's prose calls strategic grams sparing within one
             solution. No limit by default, since long solutions repeat "wait" and "alternatively".
-        drop_formulaic (`float`, *optional*, defaults to `0.4`):
+        drop_formulaic (`float`, *optional*, defaults to `0.35`):
             Share of the n-grams to leave out as procedural, in [0, 1): those most often in a sentence with digits or
             mathematics. N-grams that are so equally often as the first that stays, stay too.
         clustering (`Literal["kmeans", "none"]`, *optional*, defaults to `"kmeans"`):
@@ -61,7 +62,7 @@ class MiningConfig:
             which grows with its size.
         top_clusters (`float`, *optional*, defaults to `0.2`):
             Share of the clusters whose n-grams become the lexicon, in (0, 1].
-        common (`float`, *optional*, defaults to `0.04`):
+        common (`float`, *optional*, defaults to `0.06`):
             A cluster whose `rank_by` frequency is at least this share of the solutions is kept, whatever its rank.
             `None` keeps the top clusters alone.
         embedding_model (`str`, *optional*, defaults to `"all-MiniLM-L6-v2"`):
@@ -85,7 +86,7 @@ class MiningConfig:
         default=None, metadata={"help": "Largest term frequency / document frequency. Default: no limit."}
     )
     drop_formulaic: float = field(
-        default=0.4,
+        default=0.35,
         metadata={"help": "Share of the n-grams to leave out: those most often in sentences with digits or math."},
     )
     clustering: Literal["kmeans", "none"] = field(
@@ -102,7 +103,7 @@ class MiningConfig:
         default=0.2, metadata={"help": "Share of the clusters whose n-grams become the lexicon."}
     )
     common: float | None = field(
-        default=0.04,
+        default=0.06,
         metadata={"help": "Keep a cluster whose rank_by frequency is this share of the solutions, whatever its rank."},
     )
     embedding_model: str = field(
@@ -149,7 +150,6 @@ def mine_strategic_grams(
     *,
     num_proc: int = 1,
     work_folder: str | Path | None = None,
-    corpus: dict[str, Any] | None = None,
 ) -> StrategicGrams:
     """
     Mines a lexicon from correct solutions. The same solutions and config give the same lexicon, on any number of
@@ -157,15 +157,14 @@ def mine_strategic_grams(
 
     Args:
         solutions (`Iterable[str]`):
-            Texts of correct solutions, read once. Only one block of them is held in memory. Duplicates are dropped.
+            Texts of correct solutions, such as a [`Corpus`]; read once. Only one block of them is held in memory.
+            Duplicates are dropped.
         config ([`MiningConfig`], *optional*):
             How to mine.
         num_proc (`int`, *optional*, defaults to `1`):
             Processes that count.
         work_folder (`str` or `Path`, *optional*):
             Where intermediate results are kept, so that an interrupted mining goes on where it stopped.
-        corpus (`dict`, *optional*):
-            What the provenance shall say of the corpus, such as its name.
 
     Returns:
         [`StrategicGrams`]: the lexicon in the order of its clusters' ranks, with statistics and provenance.
@@ -200,8 +199,13 @@ def mine_strategic_grams(
         statistics = _statistics(candidates, labels, ranking)
     provenance = {
         "source": "mined by hicra-trl",
-        "corpus": {**(corpus or {}), "solutions": unique.kept, "duplicates": unique.duplicates},
+        "corpus": {
+            **(solutions.describe() if isinstance(solutions, Corpus) else {}),
+            "solutions": unique.kept,
+            "duplicates": unique.duplicates,
+        },
         "counts": {
+            "enough solutions": least,
             "n-grams in enough solutions": len(candidates.phrases),
             "n-grams clustered": int(eligible.sum()),
             "clusters": int(labels.max()) + 1,

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 from datasets import Dataset
+from httpx import HTTPError
 from transformers import AutoTokenizer, PrinterCallback, ProgressCallback
 from transformers.trainer_utils import get_last_checkpoint
 from trl import ModelConfig, TrlParser, get_peft_config, get_quantization_config
@@ -133,7 +134,7 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
         check_same_lexicon(checkpoint, grams)
 
 
-def write_record(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, fingerprint: str) -> None:
+def write_record(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, grams: StrategicGrams) -> None:
     """Writes the resolved recipe and a manifest of versions and seeds into `output_dir`."""
     folder = Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,11 +143,28 @@ def write_record(run_args: RunArguments, config: HICRAConfig, model_args: ModelC
     manifest = {
         "seed": config.seed,
         "data_seed": config.data_seed,
-        "lexicon_fingerprint": fingerprint,
+        "lexicon": {
+            "source": config.strategic_grams,
+            "revision": grams.provenance.get("loaded_from", {}).get("revision"),
+            "fingerprint": grams.fingerprint,
+            "size": len(grams),
+        },
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("hicra-trl", "trl", "transformers", "accelerate", "torch")},
     }
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def push(trainer: HICRATrainer) -> None:
+    """Pushes what is saved to the Hub; where that fails, exits with one line that says so."""
+    try:
+        trainer.push_to_hub()
+    except (HTTPError, OSError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SystemExit(
+            f"hicra train: the push to the Hub failed ({reason}); the trained model is complete in "
+            f"{trainer.args.output_dir}, and 'hf upload' publishes it from there"
+        ) from error
 
 
 def main() -> None:
@@ -154,14 +172,15 @@ def main() -> None:
     run_args, config, model_args = TrlParser((RunArguments, HICRAConfig, ModelConfig)).parse_args_and_config()
     trainer = build_trainer(run_args, config, model_args)
     if trainer.accelerator.is_main_process:
-        write_record(run_args, config, model_args, trainer.labeler.grams.fingerprint)
+        write_record(run_args, config, model_args, trainer.labeler.grams)
     trainer.train(resume_from_checkpoint=resume_point(config))
-    trainer.save_model(config.output_dir)
+    # Called by the user, this pushes before the rest is saved.
+    trainer.save_model(config.output_dir, _internal_call=True)
     trainer.save_state()
     trainer.create_model_card()
-    if config.push_to_hub:
-        trainer.push_to_hub()
     trainer.accelerator.print(f"Model, metrics and completions are in {config.output_dir}")
+    if config.push_to_hub:
+        push(trainer)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,379 @@
+"""Mining strategic grams from generated solutions: speed, memory, correctness and growth.
+
+    python benchmarks/mining.py [--sizes 1000 10000 100000] [--repeat 3] [--skip counting embedding whole]
+
+1. Counting: document frequencies of all n-grams of a corpus, by a Counter of strings, and by this package on disk.
+2. Embedding: the frequent n-grams of at most 10,000 solutions, by `SentenceTransformer.encode` and by this package.
+3. The whole: `mine_strategic_grams` with its defaults, by stage.
+4. Growth: how time and disk grow with the number of solutions, and what that makes of a million.
+
+Each measurement has a process of its own and one thread, and reads the solutions from a file as a stream. Start is
+the memory of the interpreter and its imports, peak the most it ever held; no method holds the corpus.
+"""
+
+import argparse
+import hashlib
+import math
+import os
+import random
+import re
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+
+# A child's peak memory is at least what its parent held when it started, so that the heavy imports are in functions.
+
+LARGE = 1_000_000  # what is extrapolated to
+EMBEDDED = 3_000  # most frequent n-grams of at most SMALL solutions
+SMALL = 10_000  # up to here, the frequencies of all n-grams in two or more solutions are compared, too
+
+# --- Solutions: sentences from templates over a Zipf vocabulary, so that distinct n-grams grow about as N^0.9
+
+TEMPLATES, TEMPLATES_PER_SOLUTION, STRATEGIC_SHARE = 3_000, 16, 0.2
+# {0} to {2} are words and {3} and {4} numbers, new in every sentence; what is in <> belongs to the template.
+FRAMES = (
+    "We <verb> the <noun> of the {0} <noun>, and the {1} becomes {3}.",
+    "The {0} <noun> is ${3}x + {4}$, which we <verb> with the <adjective> {1}.",
+    "Since the {0} has {3} terms, the {1} must <verb> it {4} times.",
+    "<Verb> the {0}: \\frac{{{3}}}{{{4}}} for every <noun> of the <adjective> {1}.",
+    "Here {3} is the <noun>, between the {0} and the {1}; it cannot <verb> the <adjective> {2}.",
+    "For each <noun> there are {3} ways to <verb> a {0}, and {4} if the {1} is <adjective>.",
+    "If the {0} and the <noun> are <adjective>, then {3} × {4} bounds the <noun> (or {1}).",
+    "It follows that the {0} is less than {3}, while a <adjective> {1} can <verb> it.",
+    "The <noun>’s {0}, {3}, does not <verb> the {1} <noun> (see the <adjective> {2}).",
+    "By the <noun> of a {0}, we <verb> both the <noun> and its {1}.",
+    "Now {3}n ≤ {4} holds for the {0} <noun>, so a <adjective> {1} is there.",
+    "To <verb> a <noun>, the {0} needs {3} more: one per {1}, and one per <adjective> {2}.",
+    "That leaves {3} of the <adjective> <noun>,\nand {4} of the {0}: those in the {1}.",
+    "Write the {0} as $a_{{{3}}}$ and its {1} as $b^{{{4}}}$, then <verb> the <adjective> one.",
+    "The well-known <noun> says: a {0} has at most {3} <adjective> {1} terms.",
+    "Adding the {0} <noun> gives {3} + {4} - 1, and a <adjective> {1} to <verb>.",
+)
+LISTS = {
+    "verb": "add apply bound combine compare compute count divide double draw expand factor fill find group halve join "
+    "list measure move multiply pair place reach replace round scale separate solve split square subtract test",
+    "noun": "angle area average base boundary center chord circle coefficient column constant corner cube curve "
+    "denominator diagonal difference digit distance divisor edge equation exponent face factor fraction function graph "
+    "grid height integer intersection interval length limit line matrix median midpoint modulus number numerator order "
+    "pair parity path perimeter plane point polygon polynomial position power prime product quotient radius range rate "
+    "ratio rectangle region remainder root row segment sequence series set side slope solution speed square step sum "
+    "surface symmetry tangent term total triangle value variable vector vertex volume width",
+    "adjective": "actual common constant correct distinct equal even exact external final finite first fixed general "
+    "given integral known large linear lower maximal minimal negative next odd original outer positive possible prime "
+    "rational real remaining second simple single small third total unique unknown upper whole",
+}
+STRATEGIC = (
+    "Wait, that does not look right.",
+    "But wait, let me check the last step again.",
+    "Hmm, let’s think about this differently.",
+    "Let me try another way to see it.",
+    "Alternatively, we could start from the other end.",
+    "First, I need to understand what is asked.",
+    "Is there a simpler way to do this?",
+    "I should double-check whether this case can happen.",
+    "Let’s go back and look at what we know.",
+    "Before going on, it helps to make a plan.",
+    "This does not lead anywhere, so let me start over.",
+    "To be sure, let’s try it on a small example.",
+    "What if we look at the opposite case?",
+    "So far so good, but one thing is still open.",
+    "The main idea is to turn this into something easier.",
+    "Suppose for a moment that the claim is false.",
+    "Now we put the pieces together.",
+    "Let me make sure I did not miss anything.",
+)
+PARTS = (
+    "|re|co|sub|inter|over|under|pre|trans|semi|para|hyper|iso|multi|out|anti|de|non|contra|meta",
+    "form|grad|scal|vert|tang|port|struct|sect|tract|plic|mot|fer|ject|lumin|dens|flex|grav|therm|phon|graph|metr|corp"
+    "|pend|clin|rot|volv|merg|fract|rupt|spir|stat|ten|torq|vect|vibr|kin|cycl|morph|nod|orb|pol|quant|rad|ser|term"
+    "|text|und|val|ax|band|card|dom|ess|fin|gen|hom|ind|lat|norm",
+    "|s|ing|ed|er|ers|ation|ations|ive|al|ally|able|or|ors|ity|ement|ements|ent|ence|ic",
+)
+
+
+@cache
+def sentences():
+    """The templates of procedural sentences."""
+    rng = random.Random(0)
+    words = {name: text.split() for name, text in LISTS.items()}
+
+    def fill(match):
+        word = rng.choice(words[match[1].lower()])
+        return word.capitalize() if match[1][0].isupper() else word
+
+    return [re.sub("<(\\w+)>", fill, rng.choice(FRAMES)) for _ in range(TEMPLATES)]
+
+
+@cache
+def vocabulary():
+    """Plain words first, since those are frequent, then some 20,000 made of parts."""
+    prefixes, roots, suffixes = (part.split("|") for part in PARTS)
+    made = [prefix + root + suffix for prefix in prefixes for root in roots for suffix in suffixes]
+    random.Random(0).shuffle(made)
+    return [*LISTS["noun"].split(), *made]
+
+
+def zipf(size, exponent, shift):
+    """Cumulative probabilities of ranks."""
+    weights = (np.arange(size) + shift) ** -exponent
+    return np.cumsum(weights / weights.sum())
+
+
+def solutions(number):
+    """Yields solutions of about 400 words, the same ones each time, and the first of them whatever `number` is."""
+    templates, words = sentences(), vocabulary()
+    of_template, of_word = zipf(len(templates), 0.9, 30), zipf(len(words), 0.8, 5)
+    for index in range(number):
+        rng = np.random.default_rng(index)
+        size = int(12 + 21 * rng.random())
+        used = np.searchsorted(of_template, rng.random(TEMPLATES_PER_SOLUTION)).tolist()
+        picks = (rng.random(size) * len(used)).astype(int).tolist()
+        slots = np.searchsorted(of_word, rng.random((size, 3))).tolist()
+        numbers = (rng.random((size, 2)) * 998 + 2).astype(int).tolist()
+        strategic = (rng.random(size) * len(STRATEGIC) / STRATEGIC_SHARE).astype(int).tolist()
+        text = []
+        for pick, (a, b, c), (m, n), aside in zip(picks, slots, numbers, strategic):
+            if aside < len(STRATEGIC):
+                text.append(STRATEGIC[aside])
+            text.append(templates[used[pick]].format(words[a], words[b], words[c], m, n))
+        yield " ".join(text)
+
+
+# --- Counting with a Counter
+
+
+BREAK = "[0-9=+^×≤]"
+MATH = re.compile(r"\$[^$]*\$|\\[a-z]+(?:\{[^{}]*\})*")
+CLAUSE = re.compile(rf"({BREAK} *)?([a-z][a-z'-]*(?: +[a-z][a-z'-]*)*)")
+
+
+def clauses(solution):
+    """Clauses as lists of words, and whether each goes on from a formula."""
+    text = MATH.sub("0", solution.lower().replace("’", "'"))
+    return [(clause.split(" "), bool(formula)) for formula, clause in CLAUSE.findall(text)]
+
+
+def ngrams(solution):
+    """The different n-grams of three to five words, and the shorter clauses that do not go on from a formula."""
+    found = set()
+    for words, goes_on in clauses(solution):
+        if len(words) >= 3:
+            for n in (3, 4, 5):
+                found.update(map(" ".join, zip(*(words[first:] for first in range(n)))))
+        elif not goes_on:
+            found.add(" ".join(words))
+    return found
+
+
+# --- Measurements: each is called in a process of its own
+
+
+def write_corpus(path, number):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts, size = solutions(number), 0
+    with pq.ParquetWriter(path, pa.schema({"text": pa.string()})) as writer:
+        for batch in batched(texts):
+            writer.write_table(pa.table({"text": batch}))
+            size += sum(len(text.encode()) for text in batch)
+    some = list(solutions(min(number, 500)))
+    occurrences = sum(max(0, len(words) - n + 1) for text in some for words, _ in clauses(text) for n in (3, 4, 5))
+    return {
+        "megabytes": size / 1e6,
+        "words": sum(len(text.split()) for text in some) / len(some),
+        "n-grams": occurrences / len(some),
+    }
+
+
+def batched(texts):
+    while batch := list(islice(texts, 1000)):
+        yield batch
+
+
+def stream(path, number=None):
+    import pyarrow.parquet as pq
+
+    batches = pq.ParquetFile(path).iter_batches(batch_size=1000)
+    return islice((text for batch in batches for text in batch["text"].to_pylist()), number)
+
+
+def count_in_memory(path, leasts):
+    import pyarrow.parquet  # noqa: F401 (as part of the start)
+
+    start, begin = memory(), time.perf_counter()
+    counter = Counter()
+    for solution in stream(path):
+        counter.update(ngrams(solution))
+    kept = {gram: document for gram, document in counter.items() if document >= leasts[0]}
+    result = {"seconds": time.perf_counter() - begin, "start": start, "peak": memory(), "kept": len(kept)}
+    digests = [digest((gram, number) for gram, number in counter.items() if number >= least) for least in leasts]
+    return {**result, "distinct": len(counter), "digests": digests}
+
+
+def count_on_disk(path, leasts):
+    from hicra_trl.grams.counting import Candidates, Counting, run_map, write_blocks
+    from hicra_trl.grams.ngrams import Rules
+
+    def candidates(least):
+        counting = Counting(Path(folder), names, Rules(), least)
+        for title, function in counting.maps.items():
+            run_map(function, names, title, num_proc=1)
+        return Candidates(counting)
+
+    start = memory()
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        names = write_blocks(stream(path), Path(folder))
+        found = candidates(leasts[0])
+        result = {"seconds": time.perf_counter() - begin, "start": start, "peak": memory()}
+        result["disk"] = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()) / 1e6
+        found = [found, *map(candidates, leasts[1:])]
+    return {**result, "digests": [digest(zip(each.phrases, each.document.tolist())) for each in found]}
+
+
+def embed_in_turns(path, number, repeat):
+    import torch
+
+    from hicra_trl.grams.clusters import embed, load_embedding_model
+
+    torch.set_num_threads(1)
+    counter = Counter()
+    for solution in stream(path, number):
+        counter.update(ngrams(solution))
+    phrases = sorted(gram for gram, _ in counter.most_common(EMBEDDED))
+    model = load_embedding_model("all-MiniLM-L6-v2")
+    methods = {
+        "encode(batch_size=32)": lambda some: model.encode(some, batch_size=32, show_progress_bar=False),
+        "encode(batch_size=256)": lambda some: model.encode(some, batch_size=256, show_progress_bar=False),
+        "this package": lambda some: embed(some, model),
+    }
+    seconds, vectors = {name: [] for name in methods}, {}
+    for method in methods.values():
+        method(phrases[:100])
+    for _ in range(repeat):
+        for name, method in methods.items():
+            begin = time.perf_counter()
+            vectors[name] = method(phrases)
+            seconds[name].append(time.perf_counter() - begin)
+    ours = vectors["this package"]
+    return {
+        name: {
+            "speed": len(phrases) / statistics.median(seconds[name]),
+            "cosine": float(((vectors[name] * ours).sum(1) / np.linalg.norm(vectors[name], axis=1)).min()),
+        }
+        for name in methods
+    }
+
+
+def mine(path):
+    import torch
+
+    from hicra_trl.grams import mining
+
+    torch.set_num_threads(1)
+    watches = {
+        "reading": Stopwatch(mining, "write_blocks"),
+        "counting": Stopwatch(mining, "run_map"),
+        "adding up": Stopwatch(mining, "Candidates"),
+        "model": Stopwatch(mining, "load_embedding_model"),
+        "embedding": Stopwatch(mining, "embed"),
+        "k-means": Stopwatch(mining, "kmeans"),
+    }
+    start, begin = memory(), time.perf_counter()
+    lexicon = mining.mine_strategic_grams(stream(path))
+    seconds = time.perf_counter() - begin
+    stages = {name: watch.seconds for name, watch in watches.items()}
+    stages["rest"] = seconds - sum(stages.values())
+    clustered = lexicon.provenance["counts"]["n-grams clustered"]
+    return {"seconds": seconds, **stages, "start": start, "peak": memory(), "from": clustered, "grams": len(lexicon)}
+
+
+class Stopwatch:
+    """Adds up the time spent in a function of a module."""
+
+    def __init__(self, module, name):
+        self.seconds = 0.0
+        function = getattr(module, name)
+
+        def timed(*args, **kwargs):
+            begin = time.perf_counter()
+            result = function(*args, **kwargs)
+            self.seconds += time.perf_counter() - begin
+            return result
+
+        setattr(module, name, timed)
+
+
+def memory():
+    """The most megabytes that the process ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6 * (1 if sys.platform == "darwin" else 1024)
+
+
+def digest(frequencies):
+    lines = "\n".join(sorted(f"{gram}\t{document}" for gram, document in frequencies))
+    return hashlib.blake2b(lines.encode()).hexdigest()
+
+
+def in_process(function, *args):
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *args).result()
+
+
+def median(results):
+    """Medians of what was measured in each repetition; the memory is the largest."""
+    return {
+        key: value
+        if isinstance(value, list)
+        else (max if key in ("start", "peak") else statistics.median)(result[key] for result in results)
+        for key, value in results[0].items()
+    }
+
+
+# --- Tables
+
+
+class Growth:
+    """What was measured at each size, and the power of the size that fits it best."""
+
+    def __init__(self):
+        self.values = {}
+
+    def add(self, name, size, value):
+        self.values.setdefault(name, {})[size] = value
+
+    def exponent(self, name):
+        sizes, values = zip(*self.values[name].items())
+        return np.polyfit(np.log(sizes), np.log(values), 1)[0]
+
+    def at(self, name, size):
+        """Extrapolates from the largest size."""
+        largest = max(self.values[name])
+        return self.values[name][largest] * (size / largest) ** self.exponent(name)
+
+
+def table(title, columns, width=12):
+    print(f"\n{title:<34}" + "".join(f"{column:>{width}}" for column in columns), flush=True)
+
+
+def row(title, *cells, width=12):
+    print(f"{title:<34}" + "".join(f"{cell:>{width}}" for cell in cells), flush=True)
+
+
+def print_counting(paths, repeat, growth):
+    table("Counting", ["solutions", "seconds", "solutions/s", "start MB", "peak MB", "package is", "identical"])
+    for size, path in paths.items():
+        leasts = [math.ceil(0.02 * size), *([2] if size <= SMALL else [])]
+        turns = [[in_process(function, path, leasts) for function in (count_in_memory, count_on_disk)] for _ in range(repeat)]
+        counter, package = (median(results) for results in zip(*turns))

@@ -1,0 +1,142 @@
+"""How much the curves of a run depend on the lexicon: they are drawn again with part of it removed (appendix B)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from ..dynamics import shannon_entropy
+from ..grams import GramMatcher, StrategicGrams
+from ..grams.corpus import as_text
+from ..grams.inspection import covered, planning_words
+from ..grams.matcher import leftmost_longest
+from .figures import themed
+
+
+METRICS = {"semantic_entropy": "nats", "planning_fraction": "planning words / words"}
+
+
+@dataclass
+class Sensitivity:
+    """
+    Curves with the whole lexicon and with parts of it.
+
+    Attributes:
+        steps (`numpy.ndarray` of shape `(T,)`, int64):
+            Steps at which completions were saved.
+        whole (`dict[str, numpy.ndarray]`):
+            Each metric, of shape `(T,)`.
+        dropped (`dict[str, numpy.ndarray]`):
+            Each metric, of shape `(S, T)`: a row per seed.
+        seeds (`list[int]`):
+            What was dropped.
+    """
+
+    steps: np.ndarray
+    whole: dict[str, np.ndarray]
+    dropped: dict[str, np.ndarray]
+    seeds: list[int]
+
+    def correlation(self, metric: str) -> np.ndarray:
+        """Pearson correlation (S,) of each dropped curve with the whole one; NaN where a curve is flat."""
+        with np.errstate(invalid="ignore"):
+            whole = self.whole[metric] - self.whole[metric].mean()
+            dropped = self.dropped[metric] - self.dropped[metric].mean(axis=1, keepdims=True)
+            return dropped @ whole / (np.linalg.norm(dropped, axis=1) * np.linalg.norm(whole))
+
+    def largest_deviation(self, metric: str) -> np.ndarray:
+        """Largest difference (S,) of each dropped curve from the whole one, once both are relative to their means."""
+        whole = self.whole[metric] / self.whole[metric].mean()
+        dropped = self.dropped[metric] / self.dropped[metric].mean(axis=1, keepdims=True)
+        return np.abs(dropped - whole).max(axis=1)
+
+    def table(self) -> str:
+        """Correlations and deviations as aligned text."""
+        lines = [
+            f"{'':18}{'correlation':>22}{'largest deviation':>24}",
+            f"{'':18}{'mean':>11}{'least':>11}{'mean':>12}{'most':>12}",
+        ]
+        for metric in METRICS:
+            correlation, deviation = self.correlation(metric), self.largest_deviation(metric)
+            cells = (
+                f"{correlation.mean():11.3f}{correlation.min():11.3f}{deviation.mean():12.1%}{deviation.max():12.1%}"
+            )
+            lines.append(f"{metric.replace('_', ' '):18}{cells}")
+        return "\n".join(lines)
+
+
+def sensitivity(run: Path, grams: StrategicGrams, fraction: float, seeds: list[int]) -> Sensitivity:
+    """
+    Recomputes the curves of a run's saved completions with a share of the lexicon removed at random.
+
+    Args:
+        run (`Path`):
+            A run's folder with `completions/`.
+        grams ([`StrategicGrams`]):
+            The lexicon.
+        fraction (`float`):
+            Share to remove, in (0, 1).
+        seeds (`list[int]`):
+            One curve each.
+
+    Raises:
+        `ValueError`: if the run saved completions at fewer than two steps.
+    """
+    files = sorted((run / "completions").glob("*.parquet"))
+    if len(files) < 2:
+        raise ValueError(
+            f"{run} has completions of {len(files)} steps, expected at least 2: train with log_completions: true"
+        )
+    matcher = GramMatcher(grams)
+    kept = [np.ones(len(grams), dtype=bool)]
+    for seed in seeds:
+        left = grams.drop(fraction, seed)
+        kept.append(np.array([gram in left for gram in grams]))
+    points = [_point(file, matcher, kept) for file in tqdm(files, desc="Reading completions", disable=None)]
+    points.sort(key=lambda point: point[0])
+    values = np.array([values for _, values in points])
+    curves = {metric: values[:, :, i].T for i, metric in enumerate(METRICS)}
+    return Sensitivity(
+        np.array([step for step, _ in points]),
+        {metric: curve[0] for metric, curve in curves.items()},
+        {metric: curve[1:] for metric, curve in curves.items()},
+        seeds,
+    )
+
+
+def _point(file: Path, matcher: GramMatcher, kept: list[np.ndarray]) -> tuple[int, list[tuple[float, float]]]:
+    """Step of a file, and (semantic entropy, planning fraction) with each of the lexicons `kept` (each (G,), bool)."""
+    rows = pq.read_table(file, columns=["step", "completion"]).to_pylist()
+    counts = [np.zeros(len(matcher.grams)) for _ in kept]
+    planning, words = np.zeros(len(kept)), 0
+    for row in rows:
+        text = as_text(row["completion"], str(file), "completion")
+        matches = matcher.find_in_text(text)
+        spans, num_words = planning_words(text, matches)
+        words += num_words
+        for i, keep in enumerate(kept):
+            inside = keep[matches[:, 0]]
+            planning[i] += covered(spans[inside], num_words).sum()
+            chosen = leftmost_longest(matches[inside])
+            counts[i] += np.bincount(chosen[:, 0], minlength=counts[i].size)
+    return rows[0]["step"], [
+        (shannon_entropy(count.tolist()), share / max(words, 1)) for count, share in zip(counts, planning)
+    ]
+
+
+def sensitivity_figure(result: Sensitivity, fraction: float) -> Figure:
+    """Both metrics over steps: with the whole lexicon, and faintly with each part."""
+    with themed():
+        figure = Figure(figsize=(9, 3.2), layout="constrained")
+        for axis, (metric, unit) in zip(figure.subplots(1, 2), METRICS.items()):
+            for i, curve in enumerate(result.dropped[metric]):
+                label = f"{fraction:.0%} removed, {len(result.seeds)} seeds" if i == 0 else None
+                axis.plot(result.steps, curve, color="#2f6fb0", alpha=0.45, linewidth=1, label=label)
+            axis.plot(result.steps, result.whole[metric], color="#c2410c", linewidth=1.8, label="whole lexicon")
+            axis.set(title=metric.replace("_", " ").capitalize(), xlabel="step", ylabel=unit)
+            axis.set_ylim(bottom=0)
+            axis.legend()
+    return figure

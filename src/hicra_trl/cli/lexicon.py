@@ -1,0 +1,194 @@
+"""`hicra lexicon`: look into lexicons of strategic grams."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import takewhile
+from pathlib import Path
+
+from ..grams import Corpus, CorpusArguments, StrategicGrams
+from ..grams.inspection import TOO_COMMON, Coverage, compare, findings, measure
+from .mine import cluster_table
+from .parsing import help_text, parse, refuse_unknown, stop
+
+
+PROG = "hicra lexicon"
+
+DESCRIPTION = """Looks into lexicons. A LEXICON is 'paper', a folder, a text file with one gram a line, or a dataset on
+the Hub as user/name or user/name@revision.
+
+  hicra lexicon show LEXICON [--dataset traces.jsonl]          its clusters, with examples; what it covers
+  hicra lexicon check LEXICON [--dataset traces.jsonl]         is it valid, and what is likely wrong with it
+  hicra lexicon diff LEXICON LEXICON [--dataset traces.jsonl]  what two have in common
+  hicra lexicon push LEXICON user/name [--private true]        publish it as a dataset on the Hub
+  hicra lexicon sensitivity RUN [LEXICON]                      how far a run's curves move when 30 % of it go
+                                                               (LEXICON: that of the run)"""
+
+
+@dataclass
+class LexiconArguments:
+    """
+    How to look.
+
+    Args:
+        top (`int`, *optional*, defaults to `20`):
+            Clusters or grams to show.
+        members (`int`, *optional*, defaults to `6`):
+            Grams to show of each cluster.
+        private (`bool`, *optional*, defaults to `False`):
+            For `push`: make a new dataset private.
+        license (`str`, *optional*, defaults to `"apache-2.0"`):
+            For `push`: licence in the dataset's card.
+        fraction (`float`, *optional*, defaults to `0.3`):
+            For `sensitivity`: share of the grams to remove.
+        seeds (`int`, *optional*, defaults to `5`):
+            For `sensitivity`: number of random removals.
+        output (`str`, *optional*):
+            For `sensitivity`: the figure. Defaults to `sensitivity.png` in the run's folder.
+    """
+
+    top: int = field(default=20, metadata={"help": "Clusters or grams to show."})
+    members: int = field(default=6, metadata={"help": "Grams to show of each cluster."})
+    private: bool = field(default=False, metadata={"help": "For push: make a new dataset private."})
+    license: str = field(default="apache-2.0", metadata={"help": "For push: licence in the dataset's card."})
+    fraction: float = field(default=0.3, metadata={"help": "For sensitivity: share of the grams to remove."})
+    seeds: int = field(default=5, metadata={"help": "For sensitivity: number of random removals."})
+    output: str | None = field(
+        default=None, metadata={"help": "For sensitivity: the figure. Default: sensitivity.png in the run's folder."}
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("top", "members", "seeds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.fraction < 1:
+            raise ValueError(f"fraction must be in (0, 1), got {self.fraction}")
+
+
+def run(argv: list[str]) -> int:
+    """Runs one action and returns the exit status."""
+    if not argv or {"-h", "--help"} & set(argv):
+        print(help_text(PROG, DESCRIPTION, (LexiconArguments, CorpusArguments)))
+        return 0
+    action, *rest = argv
+    if action not in ACTIONS:
+        stop(PROG, f"unknown action {action!r}, expected one of {', '.join(ACTIONS)}")
+    function, names = ACTIONS[action]
+    given = list(takewhile(lambda argument: not argument.startswith("--"), rest))
+    prog = f"{PROG} {action}"
+    args, corpus_args, remaining = parse((LexiconArguments, CorpusArguments), rest[len(given) :], prog)
+    refuse_unknown(prog, remaining)
+    least = sum(not name.startswith("[") for name in names)
+    if not least <= len(given) <= len(names):
+        stop(prog, f"expected {' '.join(names)}, got {' '.join(given) or 'nothing'}")
+    try:
+        print(function(given, args, corpus_args))
+    except (ValueError, OSError) as error:
+        stop(prog, error)
+    return 0
+
+
+def show(given: list[str], args: LexiconArguments, corpus: CorpusArguments) -> str:
+    """Clusters of a mined lexicon, or grams of another, and what they cover of a corpus."""
+    grams = StrategicGrams.load(given[0])
+    lines = [_title(given[0], grams), ""]
+    statistics = grams.statistics
+    if {"rank", "cluster_document_frequency"} <= statistics.keys():
+        lines += [cluster_table(grams, args.top, args.members)]
+        if "example" in statistics:
+            firsts = {rank: row for row, rank in reversed(list(enumerate(statistics["rank"])))}
+            lines += ["", "in context"]
+            lines += [f"{rank:4}  {statistics['example'][firsts[rank]]}" for rank in sorted(firsts)[: args.top]]
+    else:
+        lines += [", ".join(list(grams)[: args.top]) + (", ..." if len(grams) > args.top else "")]
+    if corpus.dataset:
+        coverage = measure(grams, Corpus(corpus))
+        lines += ["", _coverage_line(coverage), "", _most_common(coverage, args.top)]
+    return "\n".join(lines)
+
+
+def check(given: list[str], args: LexiconArguments, corpus: CorpusArguments) -> str:
+    """Validates a lexicon and lists what is likely wrong with it."""
+    grams = StrategicGrams.load(given[0])
+    coverage = measure(grams, Corpus(corpus)) if corpus.dataset else None
+    lines = [_title(given[0], grams) + ": valid"]
+    for kind, concerned in findings(grams, coverage).items():
+        shown = ", ".join(repr(gram) for gram in concerned[: args.members])
+        more = ", ..." if len(concerned) > args.members else ""
+        lines.append(f"{'note' if kind == 'not in the corpus' else 'warning'}: {len(concerned)} {kind}: {shown}{more}")
+    if coverage is not None:
+        lines.append(_coverage_line(coverage))
+        if coverage.planning_fraction > TOO_COMMON:
+            lines.append(f"warning: the lexicon covers more than {TOO_COMMON:.0%} of the words")
+    return "\n".join(lines)
+
+
+def push(given: list[str], args: LexiconArguments, corpus: CorpusArguments) -> str:
+    """Publishes a lexicon on the Hub."""
+    grams = StrategicGrams.load(given[0])
+    revision = grams.push_to_hub(given[1], args.private, args.license)
+    return f"{_title(given[0], grams)}\npublished: {given[1]}@{revision}"
+
+
+def diff(given: list[str], args: LexiconArguments, corpus: CorpusArguments) -> str:
+    """What two lexicons have in common."""
+    first, second = (StrategicGrams.load(source) for source in given)
+    difference = compare(first, second)
+    lines = [_title(source, grams) for source, grams in zip(given, (first, second))]
+    lines += [
+        f"in both: {len(difference.both)} grams, Jaccard {difference.jaccard:.3f}",
+        f"equal to, inside or around a gram of the other: {difference.first_related:.0%} and "
+        f"{difference.second_related:.0%}",
+    ]
+    groups = {"both": difference.both, given[0]: difference.only_first, given[1]: difference.only_second}
+    for name, group in groups.items():
+        shown = ", ".join(group[: args.top]) + (", ..." if len(group) > args.top else "")
+        lines += ["", f"in both: {shown}" if name == "both" else f"only in {name}: {shown}"]
+    if corpus.dataset:
+        lines += ["", *(_coverage_line(measure(grams, Corpus(corpus))) for grams in (first, second))]
+    return "\n".join(lines)
+
+
+def sensitivity(given: list[str], args: LexiconArguments, corpus: CorpusArguments) -> str:
+    """How far the curves of a run move when a share of the lexicon is removed (paper, appendix B)."""
+    # Imported here: the other actions must not wait for matplotlib.
+    from ..analysis.sensitivity import sensitivity as recompute
+    from ..analysis.sensitivity import sensitivity_figure
+
+    folder = Path(given[0])
+    source = given[1] if len(given) > 1 else str(folder / "strategic_grams")
+    grams = StrategicGrams.load(source)
+    result = recompute(folder, grams, args.fraction, list(range(args.seeds)))
+    path = Path(args.output or folder / "sensitivity.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sensitivity_figure(result, args.fraction).savefig(path, dpi=160)
+    head = f"{_title(source, grams)}, {args.fraction:.0%} removed with {args.seeds} seeds, {len(result.steps)} steps"
+    return f"{head}\n\n{result.table()}\n\nfigure: {path}"
+
+
+ACTIONS: dict[str, tuple[Callable[[list[str], LexiconArguments, CorpusArguments], str], tuple[str, ...]]] = {
+    "show": (show, ("LEXICON",)),
+    "check": (check, ("LEXICON",)),
+    "diff": (diff, ("LEXICON", "LEXICON")),
+    "push": (push, ("LEXICON", "user/name")),
+    "sensitivity": (sensitivity, ("RUN", "[LEXICON]")),
+}
+
+
+def _title(source: str, grams: StrategicGrams) -> str:
+    revision = grams.provenance.get("loaded_from", {}).get("revision")
+    at = f", revision {revision}" if revision else ""
+    return f"{source}: {len(grams)} grams, fingerprint {grams.fingerprint}{at}"
+
+
+def _coverage_line(coverage: Coverage) -> str:
+    used = int((coverage.documents > 0).sum())
+    return (
+        f"covers {coverage.planning_fraction:.1%} of {coverage.words:,} words in {coverage.solutions:,} solutions; "
+        f"{used} of {len(coverage.grams)} grams occur"
+    )
+
+
+def _most_common(coverage: Coverage, top: int) -> str:
+    order = sorted(range(len(coverage.grams)), key=lambda i: -coverage.documents[i])[:top]
+    rows = [f"{coverage.documents[i]:9,}  {coverage.grams[i]}" for i in order if coverage.documents[i]]
+    return "\n".join(["solutions  gram", *rows])

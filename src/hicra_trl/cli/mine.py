@@ -1,0 +1,159 @@
+"""`hicra mine`: a lexicon of strategic grams from correct solutions."""
+
+import os
+import shutil
+from dataclasses import dataclass, field, fields, make_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..grams import Corpus, CorpusArguments, MiningConfig, StrategicGrams, mine_strategic_grams
+from .parsing import check_recipe, help_text, parse, refuse_unknown, stop
+
+
+PROG = "hicra mine"
+PRESETS = ("default", "paper")
+
+DESCRIPTION = """Mines strategic grams from correct solutions: n-grams, semantic clusters, and the clusters that many
+solutions use (paper, section 2.1).
+
+  hicra mine --dataset traces.jsonl --output_dir my_grams
+  hicra mine --dataset runs/mine --correct_only --output_dir my_grams
+  hicra mine --dataset user/solutions --text_column generation --push_to_hub user/my-grams
+  hicra mine --dataset traces/ --preset paper --output_dir papers_way
+
+Then: hicra lexicon show my_grams, and hicra train --config recipe.yaml --strategic_grams my_grams. What is done is
+kept in a work folder, so that the same command goes on where it was interrupted."""
+
+
+@dataclass
+class MineArguments:
+    """
+    Where the lexicon goes, and how the work is done.
+
+    Args:
+        output_dir (`str`, *optional*, defaults to `"strategic_grams"`):
+            Folder of the lexicon.
+        preset (`str`, *optional*, defaults to `"default"`):
+            `"default"`, or `"paper"` for the paper's three steps literally. Fields set beside it win.
+        num_proc (`int`, *optional*, defaults to `1`):
+            Processes that count.
+        work_folder (`str`, *optional*):
+            Where intermediate results are kept. Defaults to `<output_dir>.work`, which goes when the lexicon is there.
+        push_to_hub (`str`, *optional*):
+            Publish the lexicon as this dataset, `user/name`.
+        private (`bool`, *optional*, defaults to `False`):
+            Make a new dataset on the Hub private.
+        license (`str`, *optional*, defaults to `"apache-2.0"`):
+            Licence in the dataset's card.
+        dry_run (`bool`, *optional*, defaults to `False`):
+            Print the settings and the first solution, and stop.
+    """
+
+    output_dir: str = field(default="strategic_grams", metadata={"help": "Folder of the lexicon."})
+    preset: str = field(
+        default="default", metadata={"help": "'default', or 'paper' for its three steps literally. Set fields win."}
+    )
+    num_proc: int = field(default=1, metadata={"help": "Processes that count."})
+    work_folder: str | None = field(
+        default=None, metadata={"help": "Where intermediate results are kept. Default: <output_dir>.work, until done."}
+    )
+    push_to_hub: str | None = field(default=None, metadata={"help": "Publish the lexicon as this dataset, user/name."})
+    private: bool = field(default=False, metadata={"help": "Make a new dataset on the Hub private."})
+    license: str = field(default="apache-2.0", metadata={"help": "Licence in the dataset's card."})
+    dry_run: bool = field(default=False, metadata={"help": "Print the settings and the first solution, and stop."})
+
+
+def run(argv: list[str]) -> int:
+    """Mines a lexicon and returns the exit status."""
+    if not argv or {"-h", "--help"} & set(argv):
+        print(help_text(PROG, DESCRIPTION, (CorpusArguments, MineArguments, MiningConfig)))
+        return 0
+    argv = [part for argument in argv for part in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
+    try:
+        preset = _preset(argv)
+    except (ValueError, OSError, yaml.YAMLError) as error:
+        stop(PROG, error)
+    corpus_args, args, config, remaining = parse((CorpusArguments, MineArguments, preset), argv, PROG)
+    refuse_unknown(PROG, remaining)
+    try:
+        corpus = Corpus(corpus_args)
+        if args.num_proc < 1:
+            raise ValueError(f"num_proc must be at least 1, got {args.num_proc}")
+        if args.dry_run:
+            print(plan(corpus, args, config))
+            return 0
+        work = Path(args.work_folder or f"{os.path.normpath(args.output_dir)}.work")
+        grams = mine_strategic_grams(corpus, config, num_proc=args.num_proc, work_folder=work)
+        grams.save(args.output_dir)
+    except (ValueError, OSError) as error:
+        stop(PROG, error)
+    if args.work_folder is None:
+        shutil.rmtree(work)
+    print(summary(grams))
+    print(f"\n{len(grams)} strategic grams, fingerprint {grams.fingerprint}: {args.output_dir}")
+    if args.push_to_hub:
+        try:
+            revision = grams.push_to_hub(args.push_to_hub, args.private, args.license)
+        except ValueError as error:
+            stop(
+                PROG, f"{error}; the lexicon is in {args.output_dir}, and 'hicra lexicon push' publishes it from there"
+            )
+        print(f"published: {args.push_to_hub}@{revision}")
+    return 0
+
+
+def summary(grams: StrategicGrams, top: int = 10) -> str:
+    """What mining found, for a reader: the counts on the way, and the first clusters."""
+    corpus, counts = grams.provenance["corpus"], grams.provenance["counts"]
+    lines = [f"{corpus['solutions']:,} solutions ({corpus['duplicates']:,} duplicates left out)"]
+    if "incorrect" in corpus:
+        lines[0] = lines[0][:-1] + f", {corpus['incorrect']:,} incorrect ones too)"
+    lines += [
+        f"{counts['n-grams in enough solutions']:,} n-grams in at least {counts['enough solutions']:,} solutions, "
+        f"{counts['n-grams clustered']:,} of them clustered",
+        f"{counts['clusters']:,} clusters, {counts['clusters kept']:,} of them kept; the first are",
+    ]
+    return "\n".join([*lines, cluster_table(grams, top, 5)])
+
+
+def cluster_table(grams: StrategicGrams, top: int, members: int) -> str:
+    """The first clusters of a mined lexicon, with document frequencies and their first grams."""
+    statistics = grams.statistics
+    clusters: dict[int, list[int]] = {}
+    for row, rank in enumerate(statistics["rank"]):
+        clusters.setdefault(rank, []).append(row)
+    lines = ["rank  solutions  grams"]
+    for rank in sorted(clusters)[:top]:
+        rows = clusters[rank]
+        shown = ", ".join(grams[row] for row in rows[:members])
+        more = f" and {len(rows) - members} more" if len(rows) > members else ""
+        lines.append(f"{rank:4}  {statistics['cluster_document_frequency'][rows[0]]:9,}  {shown}{more}")
+    return "\n".join(lines)
+
+
+def plan(corpus: Corpus, args: MineArguments, config: MiningConfig) -> str:
+    """What a mining would do, for a reader."""
+    settings = {**vars(corpus.args), **vars(args), **vars(config)}
+    first = " ".join(next(iter(corpus)).split())
+    shown = yaml.safe_dump({name: value for name, value in settings.items() if value is not None}, sort_keys=False)
+    return f"{shown}\nfirst solution: {first[:300]}{'...' if len(first) > 300 else ''}"
+
+
+def _preset(argv: list[str]) -> type[MiningConfig]:
+    """[`MiningConfig`] with the defaults of the preset that the command line or the recipe names."""
+    check_recipe(argv)
+    name: Any = MineArguments.preset
+    if "--config" in argv:
+        recipe = yaml.safe_load(Path(argv[argv.index("--config") + 1]).read_text(encoding="utf-8"))
+        name = recipe.get("preset", name) if isinstance(recipe, dict) else name
+    if "--preset" in argv[:-1]:
+        name = argv[argv.index("--preset") + 1]
+    if name not in PRESETS:
+        raise ValueError(f"preset must be {' or '.join(PRESETS)}, got {name!r}")
+    if name == "default":
+        return MiningConfig
+    literal = MiningConfig.paper()
+    changed = [(f.name, f.type, field(default=getattr(literal, f.name), metadata=f.metadata)) for f in fields(literal)]
+    return make_dataclass("MiningConfig", changed, bases=(MiningConfig,))

@@ -1,0 +1,186 @@
+"""What a lexicon does on a corpus, what is wrong with it, and how two differ."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+from .lexicon import StrategicGrams
+from .matcher import GramMatcher
+
+
+TOO_COMMON = 0.3
+_WORDS = re.compile(r"(\S+)")
+
+
+@dataclass
+class Coverage:
+    """
+    What a lexicon covers of a corpus.
+
+    Attributes:
+        grams ([`StrategicGrams`]):
+            The lexicon.
+        solutions (`int`):
+            Solutions read.
+        words (`int`):
+            Their words, separated by white space.
+        planning_words (`int`):
+            Words that overlap an occurrence of any gram.
+        documents (`numpy.ndarray` of shape `(G,)`, int64):
+            Solutions that have each gram.
+        words_by_gram (`numpy.ndarray` of shape `(G,)`, int64):
+            Words that each gram covers, whatever the others cover.
+    """
+
+    grams: StrategicGrams
+    solutions: int
+    words: int
+    planning_words: int
+    documents: np.ndarray
+    words_by_gram: np.ndarray
+
+    @property
+    def planning_fraction(self) -> float:
+        """Share of the words that are planning."""
+        return self.planning_words / max(self.words, 1)
+
+
+def planning_words(text: str, matches: np.ndarray) -> tuple[np.ndarray, int]:
+    """
+    Which words of a text overlap an occurrence.
+
+    Args:
+        text (`str`):
+            A text; words are separated by white space.
+        matches (`numpy.ndarray` of shape `(n, 5)`):
+            Occurrences, as [`GramMatcher.find_in_text`] returns them.
+
+    Returns:
+        `tuple[numpy.ndarray, int]`: an array of shape `(n, 2)` with the first word and the end word (exclusive) of
+        each occurrence, and the number of words.
+
+    Example:
+
+    ```python
+    >>> text = "But wait, no."
+    >>> planning_words(text, GramMatcher(StrategicGrams(["but wait"])).find_in_text(text))
+    (array([[0, 2]]), 3)
+    ```
+    """
+    # White space and words in turn, white space first and last.
+    pieces = _WORDS.split(text)
+    edges = np.cumsum([0, *(len(piece.encode(errors="replace")) for piece in pieces)])
+    word_starts, word_ends = edges[1:-1:2], edges[2::2]
+    first = np.searchsorted(word_ends, matches[:, 3], side="right")
+    end = np.searchsorted(word_starts, matches[:, 4], side="left")
+    return np.column_stack([first, end]), word_starts.size
+
+
+def measure(grams: StrategicGrams, solutions: Iterable[str]) -> Coverage:
+    """Finds the occurrences of a lexicon in a corpus, and adds up what they cover."""
+    matcher = GramMatcher(grams)
+    coverage = Coverage(grams, 0, 0, 0, np.zeros(len(grams), np.int64), np.zeros(len(grams), np.int64))
+    for text in solutions:
+        matches = matcher.find_in_text(text)
+        spans, num_words = planning_words(text, matches)
+        coverage.solutions += 1
+        coverage.words += num_words
+        coverage.planning_words += int(covered(spans, num_words).sum())
+        coverage.documents[np.unique(matches[:, 0])] += 1
+        np.add.at(coverage.words_by_gram, matches[:, 0], spans[:, 1] - spans[:, 0])
+    return coverage
+
+
+def covered(spans: np.ndarray, size: int) -> np.ndarray:
+    """Mask (size,) of the positions inside any of the half-open spans (n, 2)."""
+    change = np.zeros(size + 1, dtype=np.int64)
+    np.add.at(change, spans[:, 0], 1)
+    np.add.at(change, spans[:, 1], -1)
+    return np.cumsum(change)[:-1] > 0
+
+
+def findings(grams: StrategicGrams, coverage: Coverage | None = None) -> dict[str, list[str]]:
+    """
+    What is likely wrong with a lexicon.
+
+    Args:
+        grams ([`StrategicGrams`]):
+            The lexicon.
+        coverage ([`Coverage`], *optional*):
+            What it covers of a corpus; without it, what depends on one is not checked.
+
+    Returns:
+        `dict[str, list[str]]`: the grams concerned, by what is the matter with them.
+    """
+    found = {
+        "can never match": [gram for gram in grams if not _can_match(gram)],
+        "without any letter": [gram for gram in grams if not any(char.isalpha() for char in gram)],
+        "of stop words only": [gram for gram in grams if _only_stop_words(gram)],
+    }
+    if coverage is not None:
+        common = coverage.words_by_gram > TOO_COMMON * coverage.words
+        found[f"on more than {TOO_COMMON:.0%} of the words"] = [grams[i] for i in np.flatnonzero(common)]
+        found["not in the corpus"] = [grams[i] for i in np.flatnonzero(coverage.documents == 0)]
+    return {kind: concerned for kind, concerned in found.items() if concerned}
+
+
+@dataclass
+class Difference:
+    """
+    How two lexicons differ.
+
+    Attributes:
+        both (`list[str]`):
+            Grams of both.
+        only_first (`list[str]`):
+            Grams of the first alone.
+        only_second (`list[str]`):
+            Grams of the second alone.
+        first_related (`float`):
+            Share of the first's grams that are in, contain, or are contained in a gram of the second.
+        second_related (`float`):
+            The same for the second's.
+    """
+
+    both: list[str]
+    only_first: list[str]
+    only_second: list[str]
+    first_related: float
+    second_related: float
+
+    @property
+    def jaccard(self) -> float:
+        """Grams of both / grams of either."""
+        return len(self.both) / (len(self.both) + len(self.only_first) + len(self.only_second))
+
+
+def compare(first: StrategicGrams, second: StrategicGrams) -> Difference:
+    """Compares two lexicons gram by gram."""
+    of_first, of_second = set(first), set(second)
+    return Difference(
+        [gram for gram in first if gram in of_second],
+        [gram for gram in first if gram not in of_second],
+        [gram for gram in second if gram not in of_first],
+        _related(first, second),
+        _related(second, first),
+    )
+
+
+def _related(grams: StrategicGrams, others: StrategicGrams) -> float:
+    inside, around = GramMatcher(others), GramMatcher(grams)
+    related = {gram for gram in grams if len(inside.find_in_text(gram))}
+    for other in others:
+        related |= {grams[i] for i in around.find_in_text(other)[:, 0]}
+    return len(related) / len(grams)
+
+
+def _can_match(gram: str) -> bool:
+    return len(GramMatcher(StrategicGrams([gram])).find_in_text(f"({gram})")) > 0
+
+
+def _only_stop_words(gram: str) -> bool:
+    words = "".join(char if char.isalnum() or char == "'" else " " for char in gram).split()
+    return bool(words) and all(word.replace("'", "") in ENGLISH_STOP_WORDS for word in words)
