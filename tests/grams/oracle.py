@@ -49,11 +49,17 @@ def fold(text):
     return "".join(map(folded, text))
 
 
+def in_a_word(char):
+    """Chinese characters, hiragana and katakana are words of their own."""
+    blocks = (0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)
+    return re.match(r"\w", char) and not any(first <= ord(char) <= last for first, last in blocks)
+
+
 @functools.cache
 def pattern(gram):
     words = r"\s+".join(re.escape(fold(word)) for word in gram.split())
-    before = r"(?<!\w)" if re.match(r"\w", gram) else ""
-    after = r"(?!\w)" if re.search(r"\w\Z", gram) else ""
+    before = r"(?<!\w)" if in_a_word(gram[0]) else ""
+    after = r"(?!\w)" if in_a_word(gram[-1]) else ""
     return re.compile(rf"(?<!\\){before}{words}{after}")
 
 

@@ -11,12 +11,12 @@ from tqdm import tqdm
 from ..dynamics import shannon_entropy
 from ..grams import GramMatcher, StrategicGrams
 from ..grams.corpus import as_text
-from ..grams.inspection import covered, planning_words
+from ..grams.inspection import covered, in_characters
 from ..grams.matcher import leftmost_longest
 from .figures import themed
 
 
-METRICS = {"semantic_entropy": "nats", "planning_fraction": "planning words / words"}
+METRICS = {"semantic_entropy": "nats", "planning_fraction": "share of the characters"}
 
 
 @dataclass
@@ -111,19 +111,19 @@ def _point(file: Path, matcher: GramMatcher, kept: list[np.ndarray]) -> tuple[in
     """Step of a file, and (semantic entropy, planning fraction) with each of the lexicons `kept` (each (G,), bool)."""
     rows = pq.read_table(file, columns=["step", "completion"]).to_pylist()
     counts = [np.zeros(len(matcher.grams)) for _ in kept]
-    planning, words = np.zeros(len(kept)), 0
+    planning, characters = np.zeros(len(kept)), 0
     for row in rows:
         text = as_text(row["completion"], str(file), "completion")
         matches = matcher.find_in_text(text)
-        spans, num_words = planning_words(text, matches)
-        words += num_words
+        spans = in_characters(text, matches)
+        characters += len(text)
         for i, keep in enumerate(kept):
             inside = keep[matches[:, 0]]
-            planning[i] += covered(spans[inside], num_words).sum()
+            planning[i] += covered(spans[inside], len(text)).sum()
             chosen = leftmost_longest(matches[inside])
             counts[i] += np.bincount(chosen[:, 0], minlength=counts[i].size)
     return rows[0]["step"], [
-        (shannon_entropy(count.tolist()), share / max(words, 1)) for count, share in zip(counts, planning)
+        (shannon_entropy(count.tolist()), share / max(characters, 1)) for count, share in zip(counts, planning)
     ]
 
 

@@ -118,7 +118,7 @@ def check(given: list[str], args: LexiconArguments, corpus: CorpusArguments) -> 
     if coverage is not None:
         lines.append(_coverage_line(coverage))
         if coverage.planning_fraction > TOO_COMMON:
-            lines.append(f"warning: the lexicon covers more than {TOO_COMMON:.0%} of the words")
+            lines.append(f"warning: the lexicon covers more than {TOO_COMMON:.0%} of the text")
     return "\n".join(lines)
 
 
@@ -183,7 +183,7 @@ def _title(source: str, grams: StrategicGrams) -> str:
 def _coverage_line(coverage: Coverage) -> str:
     used = int((coverage.documents > 0).sum())
     return (
-        f"covers {coverage.planning_fraction:.1%} of {coverage.words:,} words in {coverage.solutions:,} solutions; "
+        f"covers {coverage.planning_fraction:.1%} of the text of {coverage.solutions:,} solutions; "
         f"{used} of {len(coverage.grams)} grams occur"
     )
 

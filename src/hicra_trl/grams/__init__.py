@@ -4,7 +4,7 @@ from .corpus import Corpus, CorpusArguments
 from .labeler import Labels, PlanningTokenLabeler
 from .lexicon import StrategicGrams
 from .matcher import GramMatcher
-from .mining import MiningConfig, mine_strategic_grams
+from .mining import MiningConfig, mine_strategic_grams, prepare_counting
 
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "PlanningTokenLabeler",
     "StrategicGrams",
     "mine_strategic_grams",
+    "prepare_counting",
 ]

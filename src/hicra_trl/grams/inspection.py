@@ -1,6 +1,5 @@
 """What a lexicon does on a corpus, what is wrong with it, and how two differ."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,7 +11,6 @@ from .matcher import GramMatcher
 
 
 TOO_COMMON = 0.3
-_WORDS = re.compile(r"(\S+)")
 
 
 @dataclass
@@ -25,58 +23,27 @@ class Coverage:
             The lexicon.
         solutions (`int`):
             Solutions read.
-        words (`int`):
-            Their words, separated by white space.
-        planning_words (`int`):
-            Words that overlap an occurrence of any gram.
+        characters (`int`):
+            Their characters.
+        planning (`int`):
+            Characters inside an occurrence of any gram.
         documents (`numpy.ndarray` of shape `(G,)`, int64):
             Solutions that have each gram.
-        words_by_gram (`numpy.ndarray` of shape `(G,)`, int64):
-            Words that each gram covers, whatever the others cover.
+        by_gram (`numpy.ndarray` of shape `(G,)`, int64):
+            Characters inside the occurrences of each gram, whatever the others cover.
     """
 
     grams: StrategicGrams
     solutions: int
-    words: int
-    planning_words: int
+    characters: int
+    planning: int
     documents: np.ndarray
-    words_by_gram: np.ndarray
+    by_gram: np.ndarray
 
     @property
     def planning_fraction(self) -> float:
-        """Share of the words that are planning."""
-        return self.planning_words / max(self.words, 1)
-
-
-def planning_words(text: str, matches: np.ndarray) -> tuple[np.ndarray, int]:
-    """
-    Which words of a text overlap an occurrence.
-
-    Args:
-        text (`str`):
-            A text; words are separated by white space.
-        matches (`numpy.ndarray` of shape `(n, 5)`):
-            Occurrences, as [`GramMatcher.find_in_text`] returns them.
-
-    Returns:
-        `tuple[numpy.ndarray, int]`: an array of shape `(n, 2)` with the first word and the end word (exclusive) of
-        each occurrence, and the number of words.
-
-    Example:
-
-    ```python
-    >>> text = "But wait, no."
-    >>> planning_words(text, GramMatcher(StrategicGrams(["but wait"])).find_in_text(text))
-    (array([[0, 2]]), 3)
-    ```
-    """
-    # White space and words in turn, white space first and last.
-    pieces = _WORDS.split(text)
-    edges = np.cumsum([0, *(len(piece.encode(errors="replace")) for piece in pieces)])
-    word_starts, word_ends = edges[1:-1:2], edges[2::2]
-    first = np.searchsorted(word_ends, matches[:, 3], side="right")
-    end = np.searchsorted(word_starts, matches[:, 4], side="left")
-    return np.column_stack([first, end]), word_starts.size
+        """Share of the characters inside an occurrence: without a tokenizer, the nearest to the share of tokens."""
+        return self.planning / max(self.characters, 1)
 
 
 def measure(grams: StrategicGrams, solutions: Iterable[str]) -> Coverage:
@@ -85,13 +52,33 @@ def measure(grams: StrategicGrams, solutions: Iterable[str]) -> Coverage:
     coverage = Coverage(grams, 0, 0, 0, np.zeros(len(grams), np.int64), np.zeros(len(grams), np.int64))
     for text in solutions:
         matches = matcher.find_in_text(text)
-        spans, num_words = planning_words(text, matches)
+        spans = in_characters(text, matches)
         coverage.solutions += 1
-        coverage.words += num_words
-        coverage.planning_words += int(covered(spans, num_words).sum())
+        coverage.characters += len(text)
+        coverage.planning += int(covered(spans, len(text)).sum())
         coverage.documents[np.unique(matches[:, 0])] += 1
-        np.add.at(coverage.words_by_gram, matches[:, 0], spans[:, 1] - spans[:, 0])
+        np.add.at(coverage.by_gram, matches[:, 0], spans[:, 1] - spans[:, 0])
     return coverage
+
+
+def in_characters(text: str, matches: np.ndarray) -> np.ndarray:
+    """
+    First character and end character (exclusive) of occurrences.
+
+    Args:
+        text (`str`):
+            A text.
+        matches (`numpy.ndarray` of shape `(n, 5)`):
+            Its occurrences, as [`GramMatcher.find_in_text`] returns them: in bytes.
+
+    Returns:
+        `numpy.ndarray` of shape `(n, 2)`, int64: spans of characters.
+    """
+    if text.isascii():
+        return matches[:, 3:]
+    data = np.frombuffer(text.encode(errors="replace"), dtype=np.uint8)
+    characters_before = np.concatenate([[0], np.cumsum((data & 0xC0) != 0x80)])
+    return characters_before[matches[:, 3:]]
 
 
 def covered(spans: np.ndarray, size: int) -> np.ndarray:
@@ -121,8 +108,8 @@ def findings(grams: StrategicGrams, coverage: Coverage | None = None) -> dict[st
         "of stop words only": [gram for gram in grams if _only_stop_words(gram)],
     }
     if coverage is not None:
-        common = coverage.words_by_gram > TOO_COMMON * coverage.words
-        found[f"on more than {TOO_COMMON:.0%} of the words"] = [grams[i] for i in np.flatnonzero(common)]
+        common = coverage.by_gram > TOO_COMMON * coverage.characters
+        found[f"on more than {TOO_COMMON:.0%} of the text"] = [grams[i] for i in np.flatnonzero(common)]
         found["not in the corpus"] = [grams[i] for i in np.flatnonzero(coverage.documents == 0)]
     return {kind: concerned for kind, concerned in found.items() if concerned}
 

@@ -1,5 +1,6 @@
 """Finds every occurrence of a lexicon's grams in text, by one pass of an Aho-Corasick automaton over its bytes."""
 
+import re
 from functools import cache
 from itertools import chain
 
@@ -11,6 +12,8 @@ from .lexicon import StrategicGrams
 
 SEPARATOR = 0  # a byte that is no word, no white space, and in no gram
 _OTHER, _WORD, _BACKSLASH, _UNDECIDED = range(4)
+# Chinese and Japanese put no spaces between words: a gram that begins or ends in them may do so anywhere.
+UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 
 def _byte_classes() -> np.ndarray:
@@ -38,7 +41,8 @@ class GramMatcher:
     Finds the occurrences of strategic grams in text.
 
     Matching ignores case, takes a curly apostrophe for a straight one and any run of white space for one space. An
-    occurrence may not start or end inside a word, nor start right after a backslash. Cased letters beyond ASCII match
+    occurrence may not start or end inside a word (Chinese and Japanese characters are words of their own where a gram
+    starts or ends with them), nor start right after a backslash. Cased letters beyond ASCII match
     where upper and lower case have the same length in UTF-8 (Latin-1, Greek, Cyrillic).
 
     Args:
@@ -49,8 +53,8 @@ class GramMatcher:
     def __init__(self, grams: StrategicGrams) -> None:
         self.grams = grams
         self._automaton = BytesAhoCorasick([gram.encode() for gram in grams], implementation=Implementation.DFA)
-        self._starts_word = np.array([_is_word(gram[0]) for gram in grams])
-        self._ends_word = np.array([_is_word(gram[-1]) for gram in grams])
+        self._starts_word = np.array([_is_word(gram[0]) and not UNSPACED.match(gram[0]) for gram in grams])
+        self._ends_word = np.array([_is_word(gram[-1]) and not UNSPACED.match(gram[-1]) for gram in grams])
         self._cased_beyond_ascii = any(char in _lowered_letters() for gram in grams for char in gram)
 
     def __reduce__(self) -> tuple:

@@ -8,7 +8,6 @@
 
 import hashlib
 import math
-import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -24,6 +23,7 @@ from .clusters import DEFAULT_MODEL, embed, kmeans, load_embedding_model
 from .corpus import Corpus
 from .counting import Candidates, Counting, run_map, save_whole, write_blocks
 from .lexicon import StrategicGrams
+from .matcher import GramMatcher
 from .ngrams import Rules
 
 
@@ -174,27 +174,20 @@ def mine_strategic_grams(
     """
     config = config or MiningConfig()
     with nullcontext(work_folder) if work_folder else tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
         unique = _Unique(solutions)
-        names = write_blocks(tqdm(unique, desc="Reading solutions", unit=" solutions", disable=None), folder)
-        if unique.kept < 2:
-            raise ValueError(
-                f"mining needs at least 2 different solutions, got {unique.kept} ({unique.duplicates} duplicates)"
-            )
-        least = max(2, math.ceil(config.min_document_frequency * unique.kept))
-        counting = Counting(folder, names, Rules(config.min_n, config.max_n, config.short_clauses), least)
+        counting = prepare_counting(unique, config, folder)
         for title, function in counting.maps.items():
-            run_map(function, names, title, num_proc)
+            run_map(function, counting.names, title, num_proc)
         candidates = Candidates(counting)
         eligible = _eligible(candidates, config)
         if not eligible.any():
             raise ValueError(
-                f"no n-gram of {config.min_n} to {config.max_n} words is in at least {least} of {unique.kept} "
-                "solutions: expected a larger corpus, a smaller min_document_frequency, or a language that writes "
-                "spaces between words"
+                f"no n-gram of {config.min_n} to {config.max_n} words is in at least {counting.least} of "
+                f"{unique.kept} solutions: expected a larger corpus, a smaller min_document_frequency, or a language "
+                "that writes spaces between words"
             )
         labels = np.full(eligible.size, -1)
-        labels[eligible] = _cluster([candidates.phrases[i] for i in np.flatnonzero(eligible)], config, folder)
+        labels[eligible] = _cluster([candidates.phrases[i] for i in np.flatnonzero(eligible)], config, Path(folder))
         ranking = _rank(candidates, labels, config, unique.kept)
         statistics = _statistics(candidates, labels, ranking)
     provenance = {
@@ -205,7 +198,7 @@ def mine_strategic_grams(
             "duplicates": unique.duplicates,
         },
         "counts": {
-            "enough solutions": least,
+            "enough solutions": counting.least,
             "n-grams in enough solutions": len(candidates.phrases),
             "n-grams clustered": int(eligible.sum()),
             "clusters": int(labels.max()) + 1,
@@ -215,6 +208,35 @@ def mine_strategic_grams(
         "versions": {name: version(name) for name in ("hicra-trl", "sentence-transformers", "faiss-cpu", "torch")},
     }
     return StrategicGrams(statistics.pop("gram"), provenance, statistics)
+
+
+def prepare_counting(solutions: Iterable[str], config: MiningConfig, work_folder: str | Path) -> Counting:
+    """
+    Writes solutions into a work folder, in blocks, and returns what is to be counted there.
+
+    [`mine_strategic_grams`] does all of it. This is for those who count on many machines first, with the steps in
+    `hicra_trl.grams.distributed`; `mine_strategic_grams` with the same solutions and work folder then goes on.
+
+    Args:
+        solutions (`Iterable[str]`):
+            Texts of correct solutions; duplicates are dropped.
+        config ([`MiningConfig`]):
+            How to mine.
+        work_folder (`str` or `Path`):
+            Folder that all machines see.
+
+    Raises:
+        `ValueError`: if there are fewer than two different solutions.
+    """
+    unique = solutions if isinstance(solutions, _Unique) else _Unique(solutions)
+    bar = tqdm(unique, desc="Reading solutions", unit=" solutions", disable=None)
+    names = write_blocks(bar, Path(work_folder))
+    if unique.kept < 2:
+        raise ValueError(
+            f"mining needs at least 2 different solutions, got {unique.kept} ({unique.duplicates} duplicates)"
+        )
+    least = max(2, math.ceil(config.min_document_frequency * unique.kept))
+    return Counting(Path(work_folder), names, Rules(config.min_n, config.max_n, config.short_clauses), least)
 
 
 class _Unique:
@@ -326,13 +348,13 @@ def in_context(phrase: str, text: str) -> str:
     'That fails. Let’s try 3.'
     ```
     """
-    pattern = r"(?<!\w)" + re.escape(phrase).replace(r"\ ", r"\s+").replace("'", "['’]") + r"(?!\w)"
-    match = re.search(pattern, text, re.IGNORECASE)
-    if match is None:
+    found = GramMatcher(StrategicGrams([phrase])).find_in_text(text)
+    if not len(found):
         return ""
-    start, end = max(0, match.start() - _CONTEXT_CHARACTERS), match.end() + _CONTEXT_CHARACTERS
-    before = text[start : match.start()]
-    after = text[match.end() : end]
+    data = text.encode(errors="replace")
+    first, last = (len(data[:edge].decode()) for edge in found[0, 3:])
+    start, end = max(0, first - _CONTEXT_CHARACTERS), last + _CONTEXT_CHARACTERS
+    before, after = text[start:first], text[last:end]
     before = before.partition(" ")[2] if start and " " in before else before
     after = after.rpartition(" ")[0] if end < len(text) and " " in after else after
-    return " ".join(f"{before}{match[0]}{after}".split())
+    return " ".join(f"{before}{text[first:last]}{after}".split())

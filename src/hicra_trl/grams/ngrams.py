@@ -9,11 +9,15 @@ bounds, which `locate` makes exact for the n-grams that are kept.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
+
+from .matcher import UNSPACED
 
 
 BLOCK_SOLUTIONS = 2048  # the number of a solution within its block must fit in 12 bits
@@ -30,6 +34,7 @@ _MATH = re.compile(
     r"\$\$[^$\x04]*\$\$|\$(?!\s)[^$\n\x04]*(?<!\s)\$(?!\d)|\\\[[^\x04]*?\\\]|\\\([^\x04]*?\\\)"
     r"|\\[a-z]+(?:\{[^{}\x04]*\})*"
 )
+_BETWEEN_UNSPACED = re.compile(f"(?<={UNSPACED.pattern}) (?={UNSPACED.pattern})")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
@@ -163,8 +168,9 @@ def read_block(solutions: Sequence[str]) -> Block:
     """
     Cuts up to 2,048 solutions into words and breaks.
 
-    Words are lower case, and a curly apostrophe is made straight. A sentence ends at `?`, `!`, the end of a line, and
-    a full stop before white space. Digits, operators and LaTeX are formulas. Any other punctuation ends a clause.
+    Words are lower case, and a curly apostrophe is made straight; a Chinese or Japanese character is a word. A
+    sentence ends at `?`, `!`, the end of a line, and a full stop before white space. Digits, operators and LaTeX are
+    formulas. Any other punctuation ends a clause.
 
     Example:
 
@@ -177,7 +183,7 @@ def read_block(solutions: Sequence[str]) -> Block:
     text = between + between.join(solution.replace(between, " ") for solution in solutions) + between
     text = text.lower()
     if not text.isascii():
-        text = _BEYOND_ASCII.sub(_in_ascii, text)
+        text = _BEYOND_ASCII.sub(_simplified, text)
     if "$" in text or "\\" in text:
         text = _MATH.sub("0", text)
     data = text.encode(errors="replace").translate(_TABLE)
@@ -255,7 +261,7 @@ def locate(block: Block, rules: Rules, kept: np.ndarray) -> Found:
     starts, hashes = (np.concatenate(parts) for parts in zip(*found))
     unique, first, gram = np.unique(hashes, return_index=True, return_inverse=True)
     spans = zip(starts[first].tolist(), np.concatenate(widths)[first].tolist())
-    phrases = [b" ".join(block.tokens[start : start + n]).decode() for start, n in spans]
+    phrases = [_joined(b" ".join(block.tokens[start : start + n]).decode()) for start, n in spans]
     pairs = np.unique(block.solutions[starts].astype(np.int64) * max(unique.size, 1) + gram)
     return Found(
         unique,
@@ -266,19 +272,26 @@ def locate(block: Block, rules: Rules, kept: np.ndarray) -> Found:
     )
 
 
+def _joined(words: str) -> str:
+    return words if words.isascii() else _BETWEEN_UNSPACED.sub("", words)
+
+
 def _mixed(values: np.ndarray) -> np.ndarray:
     """Spreads what distinguishes the values over all 64 bits."""
     values = (values ^ (values >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
     return values ^ (values >> np.uint64(32))
 
 
-def _in_ascii(match: re.Match) -> str:
-    text = match[0]
-    return text if text.isalpha() else "".join(map(_as_ascii, text))
+def _simplified(match: re.Match) -> str:
+    return "".join(map(_simple, match[0]))
 
 
-def _as_ascii(char: str) -> str:
-    if char.isalpha():
+@lru_cache(maxsize=4096)
+def _simple(char: str) -> str:
+    """A letter as it is, and an ASCII character of the same kind for anything else."""
+    if UNSPACED.match(char):
+        return f" {char} "
+    if unicodedata.category(char)[0] in "LM":
         return char
     if char == "’":
         return "'"
