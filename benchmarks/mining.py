@@ -24,8 +24,8 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from functools import cache
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -35,8 +35,12 @@ import numpy as np
 # A child's peak memory is at least what its parent held when it started, so that the heavy imports are in functions.
 
 LARGE = 1_000_000  # what is extrapolated to
+SHARE = 0.02  # of the solutions must have an n-gram for it to be kept, as in MiningConfig
 EMBEDDED = 3_000  # most frequent n-grams of at most SMALL solutions
 SMALL = 10_000  # up to here, the frequencies of all n-grams in two or more solutions are compared, too
+STAGES = ("reading", "counting", "adding up", "model", "embedding", "k-means", "ranking")
+WHOLE, EVERY_SOLUTION = "the whole, s", "of it, of all solutions, s"
+BOUNDED = ("model", "embedding", "k-means")  # by the n-grams that are kept, whatever the number of solutions
 
 # --- Solutions: sentences from templates over a Zipf vocabulary, so that distinct n-grams grow about as N^0.9
 
@@ -170,7 +174,8 @@ def ngrams(solution):
     for words, goes_on in clauses(solution):
         if len(words) >= 3:
             for n in (3, 4, 5):
-                found.update(map(" ".join, zip(*(words[first:] for first in range(n)))))
+                for first in range(len(words) - n + 1):
+                    found.add(" ".join(words[first : first + n]))
         elif not goes_on:
             found.add(" ".join(words))
     return found
@@ -190,11 +195,7 @@ def write_corpus(path, number):
             size += sum(len(text.encode()) for text in batch)
     some = list(solutions(min(number, 500)))
     occurrences = sum(max(0, len(words) - n + 1) for text in some for words, _ in clauses(text) for n in (3, 4, 5))
-    return {
-        "megabytes": size / 1e6,
-        "words": sum(len(text.split()) for text in some) / len(some),
-        "n-grams": occurrences / len(some),
-    }
+    return size / 1e6, sum(len(text.split()) for text in some) / len(some), occurrences / len(some)
 
 
 def batched(texts):
@@ -216,10 +217,10 @@ def count_in_memory(path, leasts):
     counter = Counter()
     for solution in stream(path):
         counter.update(ngrams(solution))
-    kept = {gram: document for gram, document in counter.items() if document >= leasts[0]}
-    result = {"seconds": time.perf_counter() - begin, "start": start, "peak": memory(), "kept": len(kept)}
-    digests = [digest((gram, number) for gram, number in counter.items() if number >= least) for least in leasts]
-    return {**result, "distinct": len(counter), "digests": digests}
+    found = [(gram, document) for gram, document in counter.items() if document >= leasts[0]]
+    result = {"seconds": time.perf_counter() - begin, "start": start, "peak": memory(), "kept": len(found)}
+    digests = [digest(item for item in counter.items() if item[1] >= least) for least in leasts]
+    return {**result, "distinct": len(counter)}, digests
 
 
 def count_on_disk(path, leasts):
@@ -237,10 +238,10 @@ def count_on_disk(path, leasts):
         begin = time.perf_counter()
         names = write_blocks(stream(path), Path(folder))
         found = candidates(leasts[0])
-        result = {"seconds": time.perf_counter() - begin, "start": start, "peak": memory()}
+        result = {"seconds": time.perf_counter() - begin, "start": start, "peak": memory(), "kept": len(found.phrases)}
         result["disk"] = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()) / 1e6
         found = [found, *map(candidates, leasts[1:])]
-    return {**result, "digests": [digest(zip(each.phrases, each.document.tolist())) for each in found]}
+    return result, [digest(zip(each.phrases, each.document.tolist())) for each in found]
 
 
 def embed_in_turns(path, number, repeat):
@@ -270,6 +271,7 @@ def embed_in_turns(path, number, repeat):
     ours = vectors["this package"]
     return {
         name: {
+            "number": len(phrases),
             "speed": len(phrases) / statistics.median(seconds[name]),
             "cosine": float(((vectors[name] * ours).sum(1) / np.linalg.norm(vectors[name], axis=1)).min()),
         }
@@ -283,21 +285,20 @@ def mine(path):
     from hicra_trl.grams import mining
 
     torch.set_num_threads(1)
-    watches = {
-        "reading": Stopwatch(mining, "write_blocks"),
-        "counting": Stopwatch(mining, "run_map"),
-        "adding up": Stopwatch(mining, "Candidates"),
-        "model": Stopwatch(mining, "load_embedding_model"),
-        "embedding": Stopwatch(mining, "embed"),
-        "k-means": Stopwatch(mining, "kmeans"),
-    }
+    names = ("write_blocks", "run_map", "Candidates", "load_embedding_model", "embed", "kmeans")
+    watches = [Stopwatch(mining, name) for name in names]
     start, begin = memory(), time.perf_counter()
     lexicon = mining.mine_strategic_grams(stream(path))
     seconds = time.perf_counter() - begin
-    stages = {name: watch.seconds for name, watch in watches.items()}
-    stages["rest"] = seconds - sum(stages.values())
-    clustered = lexicon.provenance["counts"]["n-grams clustered"]
-    return {"seconds": seconds, **stages, "start": start, "peak": memory(), "from": clustered, "grams": len(lexicon)}
+    stages = [watch.seconds for watch in watches]
+    return {
+        **dict(zip(STAGES, [*stages, seconds - sum(stages)])),
+        "seconds": seconds,
+        "start": start,
+        "peak": memory(),
+        "clustered": lexicon.provenance["counts"]["n-grams clustered"],
+        "grams": len(lexicon),
+    }
 
 
 class Stopwatch:
@@ -332,13 +333,9 @@ def in_process(function, *args):
 
 
 def median(results):
-    """Medians of what was measured in each repetition; the memory is the largest."""
-    return {
-        key: value
-        if isinstance(value, list)
-        else (max if key in ("start", "peak") else statistics.median)(result[key] for result in results)
-        for key, value in results[0].items()
-    }
+    """Medians over the repetitions, but of memory the most."""
+    summary = {key: (max if key in ("start", "peak") else statistics.median) for key in results[0]}
+    return {key: summary[key]([result[key] for result in results]) for key in results[0]}
 
 
 # --- Tables
@@ -363,17 +360,95 @@ class Growth:
         return self.values[name][largest] * (size / largest) ** self.exponent(name)
 
 
-def table(title, columns, width=12):
-    print(f"\n{title:<34}" + "".join(f"{column:>{width}}" for column in columns), flush=True)
+def show(title, *cells):
+    print(f"{title:<26}" + "".join(f"{cell:>12}" for cell in cells), flush=True)
 
 
-def row(title, *cells, width=12):
-    print(f"{title:<34}" + "".join(f"{cell:>{width}}" for cell in cells), flush=True)
-
-
-def print_counting(paths, repeat, growth):
-    table("Counting", ["solutions", "seconds", "solutions/s", "start MB", "peak MB", "package is", "identical"])
+def show_corpora(paths):
+    show("Solutions", "number", "MB", "words each", "n-grams each")
     for size, path in paths.items():
-        leasts = [math.ceil(0.02 * size), *([2] if size <= SMALL else [])]
-        turns = [[in_process(function, path, leasts) for function in (count_in_memory, count_on_disk)] for _ in range(repeat)]
-        counter, package = (median(results) for results in zip(*turns))
+        figures = in_process(write_corpus, path, size)
+        show("generated", f"{size:,}", *(f"{figure:,.0f}" for figure in figures))
+
+
+def show_counting(paths, repeat, growth):
+    print()
+    columns = ("seconds", "solutions/s", "start MB", "peak MB", "kept", "package is", "identical")
+    show("Counting", "solutions", *columns)
+    for size, path in paths.items():
+        leasts = [max(2, math.ceil(SHARE * size)), *([2] if size <= SMALL else [])]
+        methods = {"Counter of strings": count_in_memory, "this package": count_on_disk}
+        turns = [[in_process(method, path, leasts) for method in methods.values()] for _ in range(repeat)]
+        results = {name: median([result for result, _ in column]) for name, column in zip(methods, zip(*turns))}
+        identical = [len(set(digests)) == 1 for digests in zip(*(digests for turn in turns for _, digests in turn))]
+        package = results["this package"]
+        for name, result in results.items():
+            figures = (result["seconds"], size / result["seconds"], *(result[key] for key in ("start", "peak", "kept")))
+            ratio = f"{result['seconds'] / package['seconds']:.2f} x"
+            same = f"{sum(identical)} of {len(identical)}"
+            show(name, f"{size:,}", f"{figures[0]:.2f}", *(f"{figure:,.0f}" for figure in figures[1:]), ratio, same)
+            growth.add(f"{name}, s", size, result["seconds"])
+        growth.add("distinct n-grams", size, results["Counter of strings"]["distinct"])
+        growth.add("work folder, MB", size, package["disk"])
+
+
+def show_embedding(paths, repeat):
+    print()
+    show("Embedding", "n-grams", "n-grams/s", "package is", "least cosine")
+    results = in_process(embed_in_turns, paths[max(paths)], min(SMALL, max(paths)), repeat)
+    for name, result in results.items():
+        ratio = results["this package"]["speed"] / result["speed"]
+        show(name, f"{result['number']:,}", f"{result['speed']:,.0f}", f"{ratio:.2f} x", f"{result['cosine']:.6f}")
+
+
+def show_whole(paths, repeat, growth):
+    print()
+    show("The whole", "solutions", "seconds", *STAGES, "n-grams", "lexicon", "start MB", "peak MB")
+    for size, path in paths.items():
+        result = median([in_process(mine, path) for _ in range(repeat)])
+        seconds = (f"{result[stage]:.2f}" for stage in ("seconds", *STAGES))
+        figures = (f"{result[key]:,.0f}" for key in ("clustered", "grams", "start", "peak"))
+        show("mine_strategic_grams", f"{size:,}", *seconds, *figures)
+        growth.add(WHOLE, size, result["seconds"])
+        growth.add(EVERY_SOLUTION, size, result["seconds"] - sum(result[stage] for stage in BOUNDED))
+
+
+def show_growth(growth, sizes):
+    print()
+    show("Growth", *(f"{size:,}" for size in sizes), "exponent", f"{LARGE:,}")
+    for name, values in growth.values.items():
+        large = growth.at(EVERY_SOLUTION if name == WHOLE else name, LARGE)
+        if name == WHOLE:
+            large += values[max(sizes)] - growth.values[EVERY_SOLUTION][max(sizes)]
+        digits = 2 if name.endswith(", s") else 0
+        figures = (f"{value:,.{digits}f}" for value in values.values())
+        show(name, *figures, f"{growth.exponent(name):.2f}", f"{large:,.0f}")
+    print(
+        f"The last column is extrapolated from {max(sizes):,} solutions by the exponent. In the whole, "
+        f"{', '.join(BOUNDED)} stay as they are: so do the n-grams that are kept."
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000], help="numbers of solutions")
+    parser.add_argument("--repeat", type=int, default=3, help="repetitions, of which the median is shown")
+    parser.add_argument("--skip", nargs="+", default=[], choices=("counting", "embedding", "whole"))
+    args = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    growth = Growth()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {size: Path(folder) / f"{size}.parquet" for size in sorted(set(args.sizes))}
+        show_corpora(paths)
+        if "counting" not in args.skip:
+            show_counting(paths, args.repeat, growth)
+        if "embedding" not in args.skip:
+            show_embedding(paths, args.repeat)
+        if "whole" not in args.skip:
+            show_whole(paths, args.repeat, growth)
+    if growth.values and len(paths) > 1:
+        show_growth(growth, list(paths))
+
+
+if __name__ == "__main__":
+    main()

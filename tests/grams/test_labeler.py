@@ -44,7 +44,7 @@ MARKED = (
     "[a b a b a] [a b a] x",
     "[....] .. [...]x",
     "[Итак], [ДАВАЙТЕ  ПРОВЕРИМ]: итакой, [ΆΡΑ] άραγε [Ας ΔΟΎΜΕ]",
-    "所以因此，[因此]，因此我们 [因此\u3000我们]。",
+    "所以[因此]，[因此]，[因此]我们 [因此\u3000我们]。",
     "\udcc3[so] \udca9[so]\udcc3 \udced\udca0\udc80[so] \udcf4\udc90\udc80\udc80[so] \udce4\udcb8éso [so]\udcff",
     "let\udcc0\udca0me let\udce2\udc80s [let's]\udce2\udc80 éso\udcc3 中\udcc3[so] \udcc3éso",
 )

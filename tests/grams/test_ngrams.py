@@ -4,6 +4,7 @@ import itertools
 import json
 import random
 import re
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from hicra_trl.grams.ngrams import Rules, blocks, count, locate, read_block
 
 TRACES = Path(__file__).parents[3] / "shared/data/traces"
 FUZZ = settings(deadline=None, derandomize=True, database=None, max_examples=250)
-SPACE, CLAUSE, SENTENCE, FORMULA = " ,.0"
+DEFAULT = Rules()
+CLAUSE, SENTENCE, FORMULA = ",.0"
 
 
 # The oracle
@@ -88,7 +90,7 @@ def pieces(solution):
     return out
 
 
-def occurrences(solution, rules=Rules()):
+def occurrences(solution, rules=DEFAULT):
     """Every occurrence of an n-gram in a solution, with whether its sentence has a formula."""
     found = []
     for ends_sentence, sentence in itertools.groupby(pieces(solution), lambda piece: piece == SENTENCE):
@@ -106,7 +108,7 @@ def occurrences(solution, rules=Rules()):
     return found
 
 
-def frequencies(solutions, rules=Rules()):
+def frequencies(solutions, rules=DEFAULT):
     """{n-gram: (document frequency, term frequency, occurrences in a sentence with a formula)}."""
     document, term, formula = Counter(), Counter(), Counter()
     for solution in solutions:
@@ -120,7 +122,7 @@ def frequencies(solutions, rules=Rules()):
 # What the package finds
 
 
-def located(solutions, rules=Rules(), least=1):
+def located(solutions, rules=DEFAULT, least=1):
     """The same as `frequencies`, of one block; and the counts by hash, checked against it."""
     block = read_block(solutions)
     counts = count(block, rules)
@@ -136,7 +138,7 @@ def located(solutions, rules=Rules(), least=1):
     return dict(zip(found.phrases.tolist(), values, strict=True))
 
 
-def grams_of(solution, rules=Rules()):
+def grams_of(solution, rules=DEFAULT):
     return set(located([solution], rules))
 
 
@@ -233,7 +235,7 @@ def test_an_ngram_stays_within_its_clause(solution, grams):
     assert grams_of(solution) == set(frequencies([solution])) == grams
 
 
-@pytest.mark.parametrize("mark", [*",;:.?!()[]{}\"*/<>_|#~%&@`\n", "—", "…", "“", "。", "3", "=", "+", "^", "$x$", "\\so"])
+@pytest.mark.parametrize("mark", [*',;:.?!()[]{}"*/<>_|#~%&@`\n3=+^', "—", "…", "“", "。", "$x$", "\\so"])
 def test_no_ngram_crosses_a_break(mark):
     assert grams_of(f"so we {mark} try this", Rules(3, 5, False)) == set()
     assert grams_of(f"so we{mark}try this", Rules(3, 5, False)) == set()
@@ -272,7 +274,7 @@ def test_formula_of_one_solution_does_not_count_for_the_next():
 
 @pytest.mark.parametrize("char", [*"×÷·−±≤≥≠≈√π∞∑∫→½²٣"])
 def test_mathematical_characters_are_formulas(char):
-    assert grams_of(f"{char} apples", Rules()) == set()
+    assert grams_of(f"{char} apples") == set()
 
 
 def test_repetition_within_a_solution_counts_as_one_document():
@@ -286,7 +288,7 @@ def test_blocks_hold_all_solutions_in_order_within_their_limits(monkeypatch):
     made = list(blocks(solutions))
     assert [text for block in made for text in block] == solutions
     assert all(len(block) <= 4 and (len(block) == 1 or sum(map(len, block)) <= 10) for block in made)
-    assert [len(block) for block in made] == [4, 4, 1, 1, 1, 4, 2, 1, 1]
+    assert [len(block) for block in made] == [4, 4, 1, 1, 1, 4, 3, 1]
     assert list(blocks([])) == []
 
 
@@ -301,12 +303,10 @@ def test_a_block_may_hold_as_many_solutions_as_it_says():
 
 @pytest.mark.parametrize("opening", ["\\[ ", "\\( ", "$$ ", "$a ", "\\a{", "'", "- ", ". ", "a"])
 def test_reading_takes_linear_time(opening):
-    """What a model writes that repeats itself must not stop the count: quadratic time would be 3 s and more."""
-    import time
-
+    """A model that repeats itself does not stop the count: what is quadratic takes about a second."""
     start = time.process_time()
-    read_block([opening * 16_000])
-    assert time.process_time() - start < 1
+    read_block([opening * 8_000])
+    assert time.process_time() - start < 0.3
 
 
 @pytest.fixture
