@@ -11,11 +11,13 @@ _HOMES = {
     "BoxedAccuracyReward": "rewards",
     "HICRAConfig": "training",
     "HICRATrainer": "training",
+    "MiningConfig": "grams",
     "PlanningTokenLabeler": "grams",
     "StrategicGrams": "grams",
     "extract_boxed": "rewards",
     "grade": "rewards",
     "hicra_advantages": "training",
+    "mine_strategic_grams": "grams",
 }
 
 __all__ = sorted(_HOMES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from httpx import HTTPError
 from huggingface_hub import HfApi, RepoFile, snapshot_download
 from huggingface_hub.constants import HF_HUB_OFFLINE
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
 from . import storage
 
@@ -72,7 +72,9 @@ def download(source: str) -> Downloaded:
         raise FileNotFoundError(
             f"no strategic grams at {source!r}: no such file or folder, and no dataset on the Hub that you may read"
         ) from error
-    except (HfHubHTTPError, HTTPError, LocalEntryNotFoundError, OSError) as error:
+    except RevisionNotFoundError as error:
+        raise FileNotFoundError(f"no strategic grams at {source!r}: {repo_id} has no revision {revision!r}") from error
+    except (HTTPError, OSError) as error:
         raise FileNotFoundError(f"cannot load strategic grams {source!r} from the Hub: {_line(error)}") from error
     # A snapshot's folder is named by its commit.
     return Downloaded(Path(folder), repo_id, Path(folder).name)
@@ -88,7 +90,7 @@ def push(grams: "StrategicGrams", repo_id: str, private: bool, license: str, com
             commit = api.upload_folder(
                 repo_id=repo_id, repo_type="dataset", folder_path=folder, commit_message=commit_message
             )
-    except (HfHubHTTPError, HTTPError, OSError, RuntimeError) as error:
+    except (HTTPError, OSError, RuntimeError) as error:
         raise ValueError(f"cannot push strategic grams to {repo_id!r}: {_line(error)}") from error
     return commit.oid
 

@@ -18,8 +18,8 @@ class HICRAConfig(GRPOConfig):
         alpha (`float`, *optional*, defaults to `0.2`):
             Amplification of the planning tokens' advantage, in [0, 1). 0 is GRPO, bit for bit.
         strategic_grams (`str`, *optional*, defaults to `"paper"`):
-            Lexicon of strategic grams: `"paper"`, or a file or folder that [`~hicra_trl.grams.StrategicGrams.load`]
-            takes.
+            Lexicon of strategic grams: `"paper"`, or a file, a folder, or a dataset on the Hub that
+            [`~hicra_trl.grams.StrategicGrams.load`] takes.
         pass_threshold (`float`, *optional*, defaults to `1.0`):
             A completion counts as correct in `hicra/pass_at_k` if the first reward function gives it at least this.
         scale_rewards (`str`, *optional*, defaults to `"none"`):
@@ -40,7 +40,7 @@ class HICRAConfig(GRPOConfig):
     )
     strategic_grams: str = field(
         default="paper",
-        metadata={"help": "Lexicon of strategic grams: 'paper', a text file with one gram a line, or a folder."},
+        metadata={"help": "Lexicon: 'paper', a text file with one gram a line, a folder, or a dataset on the Hub."},
     )
     pass_threshold: float = field(
         default=1.0,
