@@ -4,7 +4,8 @@ from .corpus import Corpus, CorpusArguments
 from .labeler import Labels, PlanningTokenLabeler
 from .lexicon import StrategicGrams
 from .matcher import GramMatcher
-from .mining import MiningConfig, mine_strategic_grams, prepare_counting
+from .mining import mine_strategic_grams, prepare_counting
+from .mining_config import MiningConfig
 
 
 __all__ = [

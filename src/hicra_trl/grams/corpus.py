@@ -112,7 +112,9 @@ class Corpus:
 
     def describe(self) -> dict[str, Any]:
         """What the provenance of a lexicon says of its corpus."""
-        described = {"dataset": self.args.dataset, "read": self.read}
+        source = Path(self.args.dataset)
+        # Of a local file only the name: provenance is published with the lexicon.
+        described = {"dataset": source.name if source.exists() else self.args.dataset, "read": self.read}
         if self.args.correct_only:
             described |= {"incorrect": self.incorrect, "correct_threshold": self.args.correct_threshold}
         return described

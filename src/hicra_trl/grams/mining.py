@@ -11,137 +11,25 @@ import math
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from .clusters import DEFAULT_MODEL, embed, kmeans, load_embedding_model
+from .clusters import embed, kmeans, load_embedding_model
 from .corpus import Corpus
 from .counting import Candidates, Counting, run_map, save_whole, write_blocks
 from .lexicon import StrategicGrams
 from .matcher import GramMatcher
+from .mining_config import MiningConfig
 from .ngrams import Rules
 
 
 _PHRASES_AT_ONCE = 8192
 _CONTEXT_CHARACTERS = 60
-
-
-@dataclass
-class MiningConfig:
-    """
-    What the paper's three steps leave open. The defaults separate strategic from procedural sentences best;
-    [`MiningConfig.paper`] is the three steps and nothing else.
-
-    Args:
-        min_n (`int`, *optional*, defaults to `3`):
-            Fewest words of an n-gram.
-        max_n (`int`, *optional*, defaults to `5`):
-            Most words of an n-gram.
-        short_clauses (`bool`, *optional*, defaults to `True`):
-            Whether a clause of fewer than `min_n` words counts as an n-gram, as "wait" and "hold on" are. The paper's
-            list has such phrases, though n-grams of three to five words cannot yield them.
-        min_document_frequency (`float`, *optional*, defaults to `0.02`):
-            Share of the solutions that must have an n-gram, in (0, 1]; two solutions at least.
-        max_term_ratio (`float`, *optional*):
-            Largest term frequency / document frequency: the paper's prose calls strategic grams sparing within one
-            solution. No limit by default, since long solutions repeat "wait" and "alternatively".
-        drop_formulaic (`float`, *optional*, defaults to `0.35`):
-            Share of the n-grams to leave out as procedural, in [0, 1): those most often in a sentence with digits or
-            mathematics. N-grams that are so equally often as the first that stays, stay too.
-        clustering (`Literal["kmeans", "none"]`, *optional*, defaults to `"kmeans"`):
-            `"kmeans"` is FAISS's spherical k-means on sentence embeddings; `"none"` makes every n-gram its own.
-        num_clusters (`int`, *optional*):
-            Number of clusters. Defaults to one for five n-grams, 1,000 at most.
-        rank_by (`Literal["mean", "cluster", "max"]`, *optional*, defaults to `"mean"`):
-            What ranks clusters: the mean or the largest document frequency of their n-grams, or the cluster's own,
-            which grows with its size.
-        top_clusters (`float`, *optional*, defaults to `0.2`):
-            Share of the clusters whose n-grams become the lexicon, in (0, 1].
-        common (`float`, *optional*, defaults to `0.06`):
-            A cluster whose `rank_by` frequency is at least this share of the solutions is kept, whatever its rank.
-            `None` keeps the top clusters alone.
-        embedding_model (`str`, *optional*, defaults to `"all-MiniLM-L6-v2"`):
-            A sentence transformer: a folder, or a name on the Hub.
-        seed (`int`, *optional*, defaults to `0`):
-            Chooses the first centroids of k-means.
-
-    Raises:
-        `ValueError`: for a value outside its range.
-    """
-
-    min_n: int = field(default=3, metadata={"help": "Fewest words of an n-gram."})
-    max_n: int = field(default=5, metadata={"help": "Most words of an n-gram."})
-    short_clauses: bool = field(
-        default=True, metadata={"help": "Count a clause of fewer than min_n words ('wait') as an n-gram."}
-    )
-    min_document_frequency: float = field(
-        default=0.02, metadata={"help": "Share of the solutions that must have an n-gram; two solutions at least."}
-    )
-    max_term_ratio: float | None = field(
-        default=None, metadata={"help": "Largest term frequency / document frequency. Default: no limit."}
-    )
-    drop_formulaic: float = field(
-        default=0.35,
-        metadata={"help": "Share of the n-grams to leave out: those most often in sentences with digits or math."},
-    )
-    clustering: Literal["kmeans", "none"] = field(
-        default="kmeans", metadata={"help": "'kmeans' on sentence embeddings; 'none' makes every n-gram its own."}
-    )
-    num_clusters: int | None = field(
-        default=None, metadata={"help": "Number of clusters. Default: one for five n-grams, 1,000 at most."}
-    )
-    rank_by: Literal["mean", "cluster", "max"] = field(
-        default="mean",
-        metadata={"help": "Rank clusters by the mean or the max document frequency of n-grams, or the cluster's own."},
-    )
-    top_clusters: float = field(
-        default=0.2, metadata={"help": "Share of the clusters whose n-grams become the lexicon."}
-    )
-    common: float | None = field(
-        default=0.06,
-        metadata={"help": "Keep a cluster whose rank_by frequency is this share of the solutions, whatever its rank."},
-    )
-    embedding_model: str = field(
-        default=DEFAULT_MODEL, metadata={"help": "A sentence transformer: a folder, or a name on the Hub."}
-    )
-    seed: int = field(default=0, metadata={"help": "Chooses the first centroids of k-means."})
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.min_n <= self.max_n <= 10:
-            raise ValueError(f"n-grams need 1 <= min_n <= max_n <= 10, got min_n {self.min_n} and max_n {self.max_n}")
-        for name, low, high in (("min_document_frequency", 0, 1), ("top_clusters", 0, 1), ("common", 0, 1)):
-            value = getattr(self, name)
-            if value is not None and not low < value <= high:
-                raise ValueError(f"{name} must be in ({low}, {high}], got {value}")
-        if not 0 <= self.drop_formulaic < 1:
-            raise ValueError(f"drop_formulaic must be in [0, 1), got {self.drop_formulaic}")
-        if self.max_term_ratio is not None and self.max_term_ratio < 1:
-            raise ValueError(f"max_term_ratio must be at least 1, got {self.max_term_ratio}")
-        if self.num_clusters is not None and self.num_clusters < 1:
-            raise ValueError(f"num_clusters must be at least 1, got {self.num_clusters}")
-
-    @classmethod
-    def paper(cls, **changes: Any) -> "MiningConfig":
-        """
-        The paper's three steps literally: n-grams of three to five words, clusters, the top 20 % by Cluster DF.
-
-        Args:
-            changes:
-                Fields to set otherwise.
-        """
-        literal = {
-            "short_clauses": False,
-            "min_document_frequency": 0.01,
-            "drop_formulaic": 0.0,
-            "rank_by": "cluster",
-            "common": None,
-        }
-        return cls(**{**literal, **changes})
 
 
 def mine_strategic_grams(
