@@ -51,7 +51,14 @@ def fold(text):
 
 def in_a_word(char):
     """Chinese characters, hiragana and katakana are words of their own."""
-    blocks = (0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)
+    blocks = (
+        (0x3005, 0x3006),
+        (0x3040, 0x30FF),
+        (0x3400, 0x4DBF),
+        (0x4E00, 0x9FFF),
+        (0xF900, 0xFAFF),
+        (0x20000, 0x3FFFF),
+    )
     return re.match(r"\w", char) and not any(first <= ord(char) <= last for first, last in blocks)
 
 

@@ -27,7 +27,7 @@ from hicra_trl.grams import StrategicGrams
 def push(repo_id, phrases, provenance=None, statistics=None, **options):
     return StrategicGrams(phrases, provenance, statistics).push_to_hub(repo_id, **options)
 
-def load(source, folder=None):
+def load(source):
     grams = StrategicGrams.load(source)
     return {
         "grams": list(grams),
@@ -357,7 +357,7 @@ def test_one_long_text_in_every_row_is_refused_before_it_fills_the_memory(column
 
 @pytest.mark.parametrize("name", ["strategic_grams.parquet", "data/train.parquet", "provenance.json"])
 def test_a_large_file_is_refused_before_it_is_downloaded(name, hub, client):
-    large = bytes(MAX_FILE_BYTES + 1)
+    large = name.encode() + bytes(MAX_FILE_BYTES)  # its own, for what has been downloaded is not downloaded again
     beside = {"strategic_grams.parquet": VALID} if name == "provenance.json" else {}
     sha = hub.put("mallory/large", "dataset", {**beside, name: large})
     before = len(hub.requests)
@@ -456,27 +456,33 @@ def test_paths_that_lead_out_of_the_cache_write_nothing(hub, client, home):
     assert cache.is_dir() and not outside
 
 
-def test_an_interrupted_push_gets_one_line_and_can_be_repeated(hub, client):
+@pytest.fixture
+def failing(hub):
+    """A Hub that fails while it is uploaded to."""
     hub.fail_uploads = True
-    try:
-        check_one_line(
-            client("push", repo_id="tester/retry", phrases=GRAMS), "cannot push strategic grams to 'tester/retry'"
-        )
-    finally:
-        hub.fail_uploads = False
-    assert hub.files("tester/retry", "dataset") == {}
-    sha = client("push", repo_id="tester/retry", phrases=GRAMS, statistics=STATISTICS)["value"]
+    yield hub
+    hub.fail_uploads = False
+
+
+def test_a_push_whose_upload_is_interrupted_leaves_nothing_and_can_be_repeated(failing, client):
+    lexicon = {"repo_id": "tester/retry", "phrases": ["never uploaded before"]}
+    check_one_line(client("push", **lexicon), "cannot push strategic grams to 'tester/retry'")
+    assert failing.files("tester/retry", "dataset") == {}
+    failing.fail_uploads = False
+    sha = client("push", **lexicon)["value"]
     loaded = client("load", source="tester/retry")["value"]
-    assert loaded["grams"] == GRAMS and loaded["provenance"]["loaded_from"]["revision"] == sha
+    assert loaded["grams"] == lexicon["phrases"] and loaded["provenance"]["loaded_from"]["revision"] == sha
 
 
-def test_an_interrupted_push_leaves_what_is_published(hub, client):
+def test_a_push_whose_commit_fails_leaves_what_was_published(failing, client):
+    failing.fail_uploads = False
     first = client("push", repo_id="tester/stays", phrases=GRAMS[:2])["value"]
-    hub.fail_uploads = True
-    try:
-        check_one_line(client("push", repo_id="tester/stays", phrases=GRAMS[1:]), "'tester/stays'")
-    finally:
-        hub.fail_uploads = False
+    client("push", repo_id="tester/known", phrases=GRAMS[1:])  # what the Hub has, is not uploaded again
+    failing.fail_uploads = True
+    check_one_line(
+        client("push", repo_id="tester/stays", phrases=GRAMS[1:]),
+        "cannot push strategic grams to 'tester/stays': Server error '503",
+    )
     loaded = client("load", source="tester/stays")["value"]
     assert loaded["grams"] == GRAMS[:2] and loaded["provenance"]["loaded_from"]["revision"] == first
 

@@ -1,10 +1,12 @@
 """Words, breaks and n-grams of solutions against a slow reading of the definitions, character by character."""
 
+import functools
 import itertools
 import json
 import random
 import re
 import time
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -21,7 +23,11 @@ from hicra_trl.grams.ngrams import Rules, blocks, count, locate, read_block
 TRACES = Path(__file__).parents[3] / "shared/data/traces"
 FUZZ = settings(deadline=None, derandomize=True, database=None, max_examples=250)
 DEFAULT = Rules()
-CLAUSE, SENTENCE, FORMULA = ",.0"
+BREAKS = CLAUSE, SENTENCE, FORMULA = ("<clause>", "<sentence>", "<formula>")
+LETTER, WORD, SPACE = ("letter", "word", "space")
+# Chinese and Japanese letters, each of which is a word
+UNSPACED = re.compile("[ぁ-ゖ\u3099\u309aゝ-ゟァ-ヺー-ヿ\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+UNDECIDED = "π゠・゛゜"  # what the definitions do not tell, or the tests below tell apart
 
 
 # The oracle
@@ -39,7 +45,7 @@ def math_end(text, at):
     if text[at] == "$" and "$" in text[at + 1 :]:
         end = text.index("$", at + 1)
         inside, after = text[at + 1 : end], text[end + 1 : end + 2]
-        if "\n" not in inside and inside == inside.strip() and not after.isdigit():
+        if "\n" not in inside and inside == inside.strip() and not after.isnumeric():
             return end + 1
     if command := re.compile(r"\\[a-z]+").match(text, at):
         end = command.end()
@@ -49,45 +55,54 @@ def math_end(text, at):
     return None
 
 
-def in_ascii(char):
-    """A character beyond ASCII as the one in ASCII that means the same; letters stay."""
-    if char.isascii() or char.isalpha():
-        return char
-    if char == "’":
-        return "'"
-    if char.isspace():
-        return " "
-    if char.isnumeric() or char in "×÷·−±≤≥≠≈√∞∑∫→":
-        return "0"
-    return "!" if char in "。！？" else ","
+@functools.cache
+def kind(char):
+    """What a character is: a letter, a word of its own, white space, a break, or one of ' and -."""
+    if char in "\x7f_" or unicodedata.category(char) == "Cs":
+        return CLAUSE
+    if char.isspace() or ord(char) < 32:
+        return SENTENCE if char == "\n" else SPACE
+    if char in "'’-.":
+        return {"’": "'"}.get(char, char)
+    if char in "?!。！？":
+        return SENTENCE
+    if char in "=+^$\\×÷·−±≤≥≠≈√∞∑∫→":
+        return FORMULA
+    if unicodedata.category(char)[0] in "LM":
+        return WORD if UNSPACED.fullmatch(char) else LETTER
+    return FORMULA if char.isnumeric() else CLAUSE
 
 
 def pieces(solution):
-    """Words, and breaks as one of the characters `CLAUSE`, `SENTENCE`, `FORMULA`."""
-    text = "".join(map(in_ascii, solution.lower()))
-    out, at = [], 0
+    """Words, and breaks as one of `CLAUSE`, `SENTENCE` and `FORMULA`."""
+    text, out, at = solution.lower(), [], 0
     while at < len(text):
-        char = text[at]
-        end = math_end(text, at) if char in "$\\" else None
+        end = math_end(text, at) if text[at] in "$\\" else None
         if end is not None:
             out, at = [*out, FORMULA], end
             continue
-        word = re.compile(r"(?:[^\W\d_]|['-])+").match(text, at)
-        if word:
-            plain = word[0][0] not in "'-" and word[0][-1] not in "'-"
-            out, at = [*out, word[0] if plain else CLAUSE], word.end()
-            continue
-        if char in "0123456789=+^$\\":
-            out.append(FORMULA)
-        elif char in "?!\n":
-            out.append(SENTENCE)
-        elif char == ".":
-            after = text[at + 1 : at + 2]
-            out.append(SENTENCE if after and (after.isspace() or ord(after) < 32) else CLAUSE)
-        elif not (char.isspace() or ord(char) < 32):
-            out.append(CLAUSE)
+        here, after = kind(text[at]), kind(text[at + 1 : at + 2] or "x")
+        if here == ".":
+            out.append(SENTENCE if after == SPACE else CLAUSE)
+        elif here == WORD:
+            out.append(text[at])
+        elif here in (LETTER, "'", "-"):
+            end = next((i for i in range(at, len(text)) if kind(text[i]) not in (LETTER, "'", "-")), len(text))
+            word = text[at:end].replace("’", "'")
+            out.append(word if word[0] not in "'-" and word[-1] not in "'-" else CLAUSE)
+            at = end - 1
+        elif here != SPACE:
+            out.append(here)
         at += 1
     return out
+
+
+def joined(words):
+    """An n-gram as text: no space between characters that are written without."""
+    text = words[0]
+    for one, other in itertools.pairwise(words):
+        text += other if UNSPACED.fullmatch(one) and UNSPACED.fullmatch(other) else f" {other}"
+    return text
 
 
 def occurrences(solution, rules=DEFAULT):
@@ -104,7 +119,7 @@ def occurrences(solution, rules=DEFAULT):
             spans = [run[i : i + n] for n in range(rules.min_n, rules.max_n + 1) for i in range(len(run) - n + 1)]
             if rules.short_clauses and len(run) < rules.min_n and before != FORMULA:
                 spans.append(run)
-            found += [(" ".join(span), FORMULA in sentence) for span in spans]
+            found += [(joined(span), FORMULA in sentence) for span in spans]
     return found
 
 
@@ -138,24 +153,60 @@ def located(solutions, rules=DEFAULT, least=1):
     return dict(zip(found.phrases.tolist(), values, strict=True))
 
 
+def differences(got, expected):
+    """The first few n-grams of which two counts do not say the same, as (got, expected)."""
+    phrases = sorted(phrase for phrase in got.keys() | expected if got.get(phrase) != expected.get(phrase))
+    return {phrase: (got.get(phrase), expected.get(phrase)) for phrase in phrases[:5]}
+
+
 def grams_of(solution, rules=DEFAULT):
     return set(located([solution], rules))
 
 
-WORDS = ("so", "we", "try", "wait", "let’s", "Let's", "double-check", "É", "ΣΟΣ", "因此", "x", "naïve", "İ", "ß")
+WORDS = (
+    "so",
+    "we",
+    "try",
+    "wait",
+    "let’s",
+    "Let's",
+    "double-check",
+    "É",
+    "ΣΟΣ",
+    "因此",
+    "我们",
+    "まず",
+    "データ",
+    "x",
+    "naïve",
+    "cafe\u0301",
+    "क्या",
+    "İ",
+    "ß",
+)
 MARKS = (
     *(" ", " ", " ", " ", " ", " ", "  ", ", ", ". ", "? ", "! ", "\n", "\n\n", ": ", " - ", " -", "--", "-", "—"),
     *("'", "’", " '", "“", "”", "…", "...", ".", "\t", "\r\n", "\u00a0", "\u2028", "\x85", "\u200b", "。", "（"),
     *("3", " 3 ", "3.14", "٣", "²", "½", "=", " + ", "^", "*", "/", "<", "_", "×", "→", "|", "#", "\u0301", "😀"),
     *("$", " $", "$ ", "$$", "$x$", " $x + y$ ", "$5", "\\", "\\[", "\\]", "\\(", "\\)", "{", "}", "\\frac{a}{b}"),
-    *("\\boxed{so we try}", "\\text{we}", "\\therefore", "\\frac{\\sqrt{x}}{y}", "\x00", "\x01", "\x02", "\x03"),
+    *(
+        "\\boxed{so we try}",
+        "\\text{we}",
+        "\\therefore",
+        "$因此$",
+        "\\frac{\\sqrt{x}}{y}",
+        "\x00",
+        "\x01",
+        "\x02",
+        "\x03",
+    ),
     *("\x04", "\x1c", "\x7f", "\ud800", ""),
 )
 PIECE = st.one_of(st.sampled_from(WORDS), st.sampled_from(WORDS), st.sampled_from(MARKS), st.sampled_from(MARKS))
 SOLUTION = st.one_of(
     st.lists(PIECE, max_size=30).map("".join),
     st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join),
-    st.text(st.characters(exclude_characters="π"), max_size=30),
+    st.text(st.characters(exclude_categories=["Cn"], exclude_characters=UNDECIDED), max_size=30),
 )
 RULES = st.builds(
     lambda low, more, short: Rules(low, low + more, short), st.integers(1, 4), st.integers(0, 3), st.booleans()
@@ -169,14 +220,14 @@ RULES = st.builds(
 @example(solutions=["so we try\x04so we try"], rules=Rules())
 @example(solutions=["so", "we", "try"], rules=Rules(1, 5, False))
 def test_frequencies_of_any_text_are_those_of_a_slow_count(solutions, rules):
-    assert located(solutions, rules) == frequencies(solutions, rules)
+    assert differences(located(solutions, rules), frequencies(solutions, rules)) == {}
 
 
 @FUZZ
 @given(solutions=st.lists(SOLUTION, min_size=1, max_size=4))
 def test_words_and_breaks_of_any_text_are_those_of_a_slow_reading(solutions):
     def without_breaks(text):
-        return [piece for piece in pieces(text) if piece not in (CLAUSE, SENTENCE, FORMULA)]
+        return [piece for piece in pieces(text) if piece not in BREAKS]
 
     block = read_block(solutions)
     words = [[] for _ in solutions]
@@ -194,10 +245,10 @@ def test_frequencies_of_real_traces_are_those_of_a_slow_count(rules):
     assert len(solutions) == 120
     expected = frequencies(solutions, rules)
     assert len(expected) > 50_000 and sum(formula for _, _, formula in expected.values()) > 20_000
-    assert located(solutions, rules) == expected
+    assert differences(located(solutions, rules), expected) == {}
     # Most n-grams are in one solution: those that are kept are as few as they should be.
     often = {phrase: values for phrase, values in expected.items() if values[0] >= 3}
-    assert located(solutions, rules, least=3) == often
+    assert differences(located(solutions, rules, least=3), often) == {}
 
 
 @pytest.mark.parametrize(
@@ -209,6 +260,7 @@ def test_frequencies_of_real_traces_are_those_of_a_slow_count(rules):
         ("LET'S   try\tit", {"let's try it"}),
         ("we double-check it", {"we double-check it"}),
         ("it costs $5 and $6 in all now", {"it costs", "in all now"}),
+        ("it costs $5 and so we pay $6", {"it costs", "and so we", "so we pay", "and so we pay"}),
         ("so $x and y$ wait", {"so"}),
         ("we see $x$, hold on", {"we see", "hold on"}),
         ("3 apples", set()),
@@ -226,6 +278,13 @@ def test_frequencies_of_real_traces_are_those_of_a_slow_count(rules):
         ("'we' hold on", {"hold on"}),
         ("so．we", {"so", "we"}),
         ("因此，我们", {"因此", "我们"}),
+        ("让我们试", {"让我们", "我们试", "让我们试"}),
+        ("让 我们 try", {"让我们", "我们 try", "让我们 try"}),
+        ("データ・まず", {"データ", "まず"}),
+        ("so $因此我们$ wait", {"so"}),
+        ("so.因此3", {"so", "因此"}),
+        ("क्या हम यह", {"क्या हम यह"}),
+        ("cafe\u0301 au lait", {"cafe\u0301 au lait"}),
         ("", set()),
         (" \n\t ", set()),
         ("...", set()),
@@ -261,6 +320,7 @@ def test_no_ngram_crosses_from_one_solution_into_the_next():
         ("we have x = y, so we try this", True),
         ("we have x, so we try this", False),
         ("we have ½, so we try this", True),
+        ("it is 3.因此 so we try this", True),
     ],
 )
 def test_a_formula_counts_for_the_ngrams_of_its_sentence_alone(solution, in_formula):
@@ -349,6 +409,6 @@ def test_candidates_are_exact_though_ngrams_share_a_hash(narrow_hashes, monkeypa
     values = zip(candidates.document.tolist(), candidates.term.tolist(), candidates.formula.tolist())
     got = dict(zip(candidates.phrases, values, strict=True))
     expected = {phrase: values for phrase, values in frequencies(solutions).items() if values[0] >= 2}
-    assert got == expected
+    assert differences(got, expected) == {}
     # Without the exact pass there would be more: pairs of n-grams that one solution each has.
     assert counting.kept.size > len(expected) + 20

@@ -175,8 +175,7 @@ ACTIONS: dict[str, tuple[Callable[[list[str], LexiconArguments, CorpusArguments]
 
 
 def _title(source: str, grams: StrategicGrams) -> str:
-    revision = grams.provenance.get("loaded_from", {}).get("revision")
-    at = f", revision {revision}" if revision else ""
+    at = f", revision {grams.revision}" if grams.revision and not Path(source).exists() else ""
     return f"{source}: {len(grams)} grams, fingerprint {grams.fingerprint}{at}"
 
 

@@ -79,8 +79,6 @@ def run(argv: list[str]) -> int:
     refuse_unknown(PROG, remaining)
     try:
         corpus = Corpus(corpus_args)
-        if args.num_proc < 1:
-            raise ValueError(f"num_proc must be at least 1, got {args.num_proc}")
         if args.dry_run:
             print(plan(corpus, args, config))
             return 0

@@ -85,8 +85,10 @@ class Corpus:
     """
 
     def __init__(self, args: CorpusArguments) -> None:
-        if args.dataset is None:
+        if not args.dataset:
             raise ValueError(f"no dataset: expected {_EXPECTED}")
+        if args.max_solutions is not None and args.max_solutions < 1:
+            raise ValueError(f"max_solutions must be at least 1, got {args.max_solutions}")
         self.args = args
         self.read = self.incorrect = 0
 
@@ -95,7 +97,7 @@ class Corpus:
         kept = 0
         for text, value in self._solutions():
             self.read += 1
-            if self.args.correct_only and value < self.args.correct_threshold:
+            if self.args.correct_only and not value >= self.args.correct_threshold:
                 self.incorrect += 1
                 continue
             yield text
@@ -112,7 +114,7 @@ class Corpus:
 
     def describe(self) -> dict[str, Any]:
         """What the provenance of a lexicon says of its corpus."""
-        source = Path(self.args.dataset)
+        source = Path(self.args.dataset).resolve()
         # Of a local file only the name: provenance is published with the lexicon.
         described = {"dataset": source.name if source.exists() else self.args.dataset, "read": self.read}
         if self.args.correct_only:
@@ -126,7 +128,7 @@ class Corpus:
             if columns is None:
                 columns = self._columns(list(row))
             text, verdict = (None if column is None else row.get(column) for column in columns)
-            many = isinstance(text, list) and text and all(isinstance(part, str) for part in text)
+            many = isinstance(text, list) and all(isinstance(part, str) for part in text)
             texts = text if many else [as_text(text, where, columns[0])]
             verdicts = verdict if many and isinstance(verdict, list) else [verdict] * len(texts)
             if len(verdicts) != len(texts):
@@ -154,7 +156,7 @@ class Corpus:
         else:
             try:
                 rows = load_dataset(self.args.dataset, self.args.dataset_config, split=self.args.dataset_split)
-            except (DatasetNotFoundError, ConnectionError) as error:
+            except (DatasetNotFoundError, FileNotFoundError, ConnectionError) as error:
                 raise ValueError(f"no dataset {self.args.dataset!r}: expected {_EXPECTED}") from error
             except DatasetGenerationError as error:
                 raise ValueError(f"cannot read {self.args.dataset}: {error.__cause__ or error}") from error
@@ -164,7 +166,7 @@ class Corpus:
 
 def _files(folder: Path) -> list[Path]:
     inside = folder / "completions" if (folder / "completions").is_dir() else folder
-    files = sorted(path for path in inside.rglob("*") if path.suffix in _SUFFIXES)
+    files = sorted(path for path in inside.rglob("*") if path.suffix in _SUFFIXES and path.is_file())
     if not files:
         raise ValueError(f"{folder} holds no {' or '.join(_SUFFIXES)} file")
     return files
@@ -179,7 +181,7 @@ def _read_file(file: Path) -> Iterator[tuple[dict[str, Any], str]]:
         except (ArrowException, OSError) as error:
             raise ValueError(f"cannot read {file}: {error}") from error
     elif file.suffix == ".jsonl":
-        with file.open(encoding="utf-8") as lines:
+        with file.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield _json_object(line, f"{file}, line {number}"), f"{file}, line {number}"
@@ -187,14 +189,18 @@ def _read_file(file: Path) -> Iterator[tuple[dict[str, Any], str]]:
         raise ValueError(f"dataset file {file} must end in {' or '.join(_SUFFIXES)}, got {file.suffix!r}")
 
 
-def _json_object(line: str, where: str) -> dict[str, Any]:
+def _json_object(line: bytes, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: expected a JSON object, got {line[:60]!r} ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: expected a JSON object, got {_start(line)} ({str(error)[:100]})") from error
     if not isinstance(row, dict):
-        raise ValueError(f"{where}: expected a JSON object, got {line[:60]!r}")
+        raise ValueError(f"{where}: expected a JSON object, got {_start(line)}")
     return row
+
+
+def _start(line: bytes) -> str:
+    return repr(line[:60].decode(errors="replace"))
 
 
 def _column(names: list[str], given: str | None, candidates: tuple[str, ...], what: str, dataset: str) -> str:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 from tqdm import tqdm
 
-from .ngrams import Found, Rules, blocks, count, locate, read_block
+from .ngrams import Found, Rules, blocks, count, cut, locate, read_block
 
 
 # Hashes that a reduction holds at once, when so few solutions are enough that hardly any n-gram can be ruled out.
@@ -68,16 +68,20 @@ class Counting:
 
     def count_block(self, name: str) -> None:
         """Map: counts the n-grams of one block, unless that is done."""
-        path = self._counts / f"{name}.npz"
+        path = self._count_file(name)
         if not path.exists():
-            counts = count(read_block(self.solutions(name)), self.rules)
-            _save(path, hashes=counts.hashes, document=counts.document)
+            block = read_block(self.solutions(name))
+            # The second map then need not read the solutions again, which is the slowest part.
+            text = np.frombuffer(block.text, dtype=np.uint8)
+            _save(path, **vars(count(block, self.rules)), text=text)
 
     def locate_block(self, name: str) -> None:
         """Map: finds the n-grams that are kept in one block, unless that is done."""
         path = self.folder / f"found-{self._key}" / f"{name}.npz"
         if not path.exists():
-            _save(path, **vars(locate(read_block(self.solutions(name)), self.rules, self.kept)))
+            with np.load(self._count_file(name)) as arrays:
+                block = cut(arrays["text"].tobytes())
+            _save(path, **vars(locate(block, self.rules, self.kept)))
 
     def found(self, name: str) -> Found:
         """What [`~Counting.locate_block`] found."""
@@ -94,16 +98,22 @@ class Counting:
         return np.load(path)
 
     def _hash_ranges(self) -> list[tuple[np.uint64, np.uint64]]:
-        total = sum(path.stat().st_size for path in map(self._count_file, self.names)) // 12
+        """Ranges of hashes that are reduced one after another: one, unless hardly any n-gram can be ruled out."""
+        total = sum(int((self._counted(name)[1] >= self._enough).sum()) for name in self.names)
         edges = np.linspace(0, 2.0**64, total // _HASHES_AT_ONCE + 2)[1:-1].astype(np.uint64)
         limits = [np.uint64(0), *edges, np.uint64(2**64 - 1)]
         return list(pairwise(limits))
 
+    @property
+    def _enough(self) -> int:
+        """What `least` solutions have in all, at least this many have in one of the blocks."""
+        return math.ceil(self.least / len(self.names))
+
     def _kept_between(self, low: np.uint64, high: np.uint64) -> np.ndarray:
-        # What has `least` solutions in all has its share of them in at least one block.
-        enough = math.ceil(self.least / len(self.names))
-        parts = [hashes[document >= enough] for hashes, document in map(self._counted, self.names)]
-        candidates = np.unique(np.concatenate([part[(part >= low) & (part < high)] for part in parts]))
+        parts = []
+        for hashes, document in map(self._counted, self.names):
+            parts.append(hashes[(document >= self._enough) & (hashes >= low) & (hashes < high)])
+        candidates = np.unique(np.concatenate(parts))
         totals = np.zeros(candidates.size, dtype=np.int64)
         for hashes, document in map(self._counted, self.names):
             if hashes.size:
@@ -140,14 +150,34 @@ class Candidates:
 
     def __init__(self, counting: Counting) -> None:
         self._counting = counting
-        hashes, phrases, sums = self._added_up()
-        enough = sums[:, 0] >= counting.least
-        hashes, phrases, sums = hashes[enough], phrases[enough], sums[enough]
+        self._hashes = np.zeros(0, dtype=np.uint64)
+        phrases = np.zeros(0, dtype=np.str_)
+        for found in self._blocks():
+            phrases = np.concatenate([phrases, found.phrases])
+            self._hashes, first = np.unique(np.concatenate([self._hashes, found.hashes]), return_index=True)
+            phrases = phrases[first]
+        sums = np.zeros((phrases.size, 3), dtype=np.int64)
+        for found in self._blocks():
+            document = np.bincount(found.pairs[:, 1], minlength=found.hashes.size)
+            rows = np.searchsorted(self._hashes, found.hashes)
+            sums[rows] += np.column_stack([document, found.term, found.formula])
+        # Those that share a hash were kept for their sum.
+        enough = np.flatnonzero(sums[:, 0] >= counting.least)
+        self._hashes, phrases, sums = self._hashes[enough], phrases[enough], sums[enough]
         order = np.argsort(phrases)
-        self._hashes = hashes
-        self._order = order
+        self._row = np.argsort(order)
         self.phrases: list[str] = phrases[order].tolist()
         self.document, self.term, self.formula = sums[order].T
+
+    def _blocks(self) -> Iterator[Found]:
+        return map(self._counting.found, self._counting.names)
+
+    def _rows(self, hashes: np.ndarray) -> np.ndarray:
+        """Number of the n-gram with each hash; -1 where there is none."""
+        if not self._hashes.size:
+            return np.full(hashes.size, -1)
+        at = np.minimum(np.searchsorted(self._hashes, hashes), self._hashes.size - 1)
+        return np.where(self._hashes[at] == hashes, self._row[at], -1)
 
     def cluster_document_frequency(self, labels: np.ndarray) -> np.ndarray:
         """
@@ -160,60 +190,46 @@ class Candidates:
         Returns:
             `numpy.ndarray` of shape `(K,)`, int64: number of solutions that contain at least one of its n-grams.
         """
-        num_clusters = int(labels.max()) + 1
-        totals = np.zeros(num_clusters, dtype=np.int64)
-        position = np.argsort(self._order)
-        for name in self._counting.names:
-            found = self._counting.found(name)
-            label = np.full(found.hashes.size, -1)
-            at = np.minimum(np.searchsorted(self._hashes, found.hashes), self._hashes.size - 1)
-            known = self._hashes[at] == found.hashes
-            label[known] = labels[position[at[known]]]
-            solution, cluster = found.pairs[:, 0].astype(np.int64), label[found.pairs[:, 1]]
-            distinct = np.unique((solution * num_clusters + cluster)[cluster >= 0])
-            totals += np.bincount(distinct % num_clusters, minlength=num_clusters)
+        labels = np.append(labels, -1)
+        totals = np.zeros(int(labels.max()) + 1, dtype=np.int64)
+        for found in self._blocks():
+            cluster = labels[self._rows(found.hashes)][found.pairs[:, 1]]
+            has = np.zeros((int(found.pairs[:, 0].max(initial=-1)) + 1, totals.size), dtype=bool)
+            has[found.pairs[cluster >= 0, 0], cluster[cluster >= 0]] = True
+            totals += has.sum(axis=0)
         return totals
 
-    def examples(self, rows: np.ndarray) -> list[tuple[int, str]]:
-        """For each of the n-grams `rows`, its number and the first solution that has it."""
-        wanted = dict(zip(self._hashes[self._order[rows]].tolist(), rows.tolist()))
+    def examples(self, rows: np.ndarray) -> list[str]:
+        """For each of the n-grams `rows`, the first solution that has it."""
         texts: dict[int, str] = {}
-        for name in self._counting.names:
-            found = self._counting.found(name)
-            grams, first = np.unique(found.pairs[:, 1], return_index=True)
-            here = {
-                wanted[key]: int(found.pairs[at, 0])
-                for key, at in zip(found.hashes[grams].tolist(), first.tolist())
-                if key in wanted and wanted[key] not in texts
-            }
-            solutions = self._counting.solutions(name) if here else []
-            texts |= {row: solutions[solution] for row, solution in here.items()}
-        return [(row, texts[row]) for row in rows.tolist()]
-
-    def _added_up(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Hashes in increasing order, phrases, and (N, 3) document, term and formula frequencies."""
-        parts = [self._counting.found(name) for name in self._counting.names]
-        hashes, first, gram = np.unique(
-            np.concatenate([found.hashes for found in parts]), return_index=True, return_inverse=True
-        )
-        sums = np.zeros((hashes.size, 3), dtype=np.int64)
-        document = [np.bincount(found.pairs[:, 1], minlength=found.hashes.size) for found in parts]
-        columns = (document, [found.term for found in parts], [found.formula for found in parts])
-        for column, values in enumerate(columns):
-            np.add.at(sums[:, column], gram, np.concatenate(values))
-        return hashes, np.concatenate([found.phrases for found in parts])[first], sums
+        wanted = np.zeros(len(self.phrases) + 1, dtype=bool)
+        wanted[rows] = True
+        for name, found in zip(self._counting.names, self._blocks()):
+            row, solution = self._rows(found.hashes)[found.pairs[:, 1]], found.pairs[:, 0]
+            new = np.flatnonzero(wanted[row])
+            if new.size:
+                solutions = self._counting.solutions(name)
+                for pair in new.tolist():
+                    texts.setdefault(int(row[pair]), solutions[solution[pair]])
+                wanted[row[new]] = False
+            if not wanted.any():
+                break
+        return [texts[row] for row in rows.tolist()]
 
 
 def write_blocks(solutions: Iterable[str], folder: Path) -> tuple[str, ...]:
     """Writes solutions into `folder/solutions` in blocks, and returns the blocks' names: number and content."""
     names = []
     for number, block in enumerate(blocks(solutions)):
-        content = hashlib.blake2b("\x00".join(block).encode(errors="replace"), digest_size=8).hexdigest()
-        names.append(f"{number:05}-{content}")
+        content = hashlib.blake2b(digest_size=8)
+        for solution in block:
+            data = solution.encode()
+            content.update(len(data).to_bytes(8, "little") + data)
+        names.append(f"{number:05}-{content.hexdigest()}")
         path = folder / "solutions" / f"{names[-1]}.parquet"
         if not path.exists():
             table = pa.table({"text": block})
-            save_whole(path, lambda part, table=table: pq.write_table(table, part, compression="zstd"))
+            save_whole(path, lambda part, table=table: pq.write_table(table, part, compression="lz4"))
     return tuple(names)
 
 

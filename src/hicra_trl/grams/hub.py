@@ -65,9 +65,12 @@ def download(source: str) -> Downloaded:
     repo_id, _, revision = source.partition("@")
     try:
         if not HF_HUB_OFFLINE:
-            revision = HfApi().dataset_info(repo_id, revision=revision or None).sha
-            _check_sizes(repo_id, revision)
-        folder = snapshot_download(repo_id, repo_type="dataset", revision=revision or None, allow_patterns=_FILES)
+            commit = HfApi().dataset_info(repo_id, revision=revision or None).sha
+            files = _files(repo_id, commit)
+            folder = snapshot_download(repo_id, repo_type="dataset", revision=commit, allow_patterns=files)
+            _remember(Path(folder), revision or "main", commit)
+        else:
+            folder = snapshot_download(repo_id, repo_type="dataset", revision=revision or None, allow_patterns=_FILES)
     except RepositoryNotFoundError as error:
         raise FileNotFoundError(
             f"no strategic grams at {source!r}: no such file or folder, and no dataset on the Hub that you may read"
@@ -95,14 +98,31 @@ def push(grams: "StrategicGrams", repo_id: str, private: bool, license: str, com
     return commit.oid
 
 
-def _check_sizes(repo_id: str, revision: str) -> None:
+def _files(repo_id: str, revision: str) -> list[str]:
+    """The files to download."""
+    name = f"{repo_id}@{revision[:8]}"
     entries = HfApi().list_repo_tree(repo_id, repo_type="dataset", revision=revision, recursive=True)
-    for entry in entries:
-        if isinstance(entry, RepoFile) and entry.path.endswith(".parquet") and entry.size > storage.MAX_FILE_BYTES:
+    sizes = {entry.path: entry.size for entry in entries if isinstance(entry, RepoFile)}
+    parquet = [path for path in sizes if path.endswith(".parquet")]
+    if storage.GRAMS_FILE in parquet:
+        parquet = [storage.GRAMS_FILE]
+    if len(parquet) != 1:
+        got = f"{len(parquet)} parquet files" if parquet else "no parquet file"
+        raise FileNotFoundError(f"no strategic grams in {name}: expected {storage.GRAMS_FILE}, got {got}")
+    for path, most in ((parquet[0], storage.MAX_FILE_BYTES), (storage.PROVENANCE_FILE, 1 << 20)):
+        if sizes.get(path, 0) > most:
             raise ValueError(
-                f"{repo_id}@{revision[:8]}/{entry.path}: a lexicon's file may have {storage.MAX_FILE_BYTES:,} bytes, "
-                f"got {entry.size:,}"
+                f"{name}/{storage.one_line(path)}: a lexicon's file may have {most:,} bytes, got {sizes[path]:,}"
             )
+    return [parquet[0], storage.PROVENANCE_FILE]
+
+
+def _remember(folder: Path, revision: str, commit: str) -> None:
+    """Lets the cache find a branch when offline, as a download by its name does."""
+    if revision != commit:
+        ref = folder.parents[1] / "refs" / revision
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        ref.write_text(commit)
 
 
 def _line(error: BaseException) -> str:

@@ -218,6 +218,12 @@ class StrategicGrams:
         return dict(self._provenance)
 
     @property
+    def revision(self) -> str | None:
+        """Commit of the Hub that was loaded, if any."""
+        loaded = self._provenance.get("loaded_from")
+        return loaded.get("revision") if isinstance(loaded, dict) else None
+
+    @property
     def statistics(self) -> dict[str, list[Any]]:
         """Columns aligned with the grams (a copy); empty for a lexicon that was not mined."""
         return {name: list(column) for name, column in self._statistics.items()}
@@ -255,7 +261,7 @@ def _checked(phrase: object, position: int) -> str:
             f"strategic gram {position} has {len(gram)} characters, at most {MAX_GRAM_CHARACTERS} are allowed: "
             f"{gram[:40]!r}..."
         )
-    if any(ord(char) < 32 or char == "\x7f" for char in gram):
+    if any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 for char in gram):
         raise ValueError(f"strategic gram {position} holds a control character: {phrase!r}")
     if any(0xD800 <= ord(char) < 0xE000 for char in gram):
         raise ValueError(f"strategic gram {position} holds a lone surrogate, which no text in UTF-8 does: {phrase!r}")

@@ -13,7 +13,7 @@ from .lexicon import StrategicGrams
 SEPARATOR = 0  # a byte that is no word, no white space, and in no gram
 _OTHER, _WORD, _BACKSLASH, _UNDECIDED = range(4)
 # Chinese and Japanese put no spaces between words: a gram that begins or ends in them may do so anywhere.
-UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+UNSPACED = re.compile("[\u3005\u3006\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 
 def _byte_classes() -> np.ndarray:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from .clusters import embed, kmeans, load_embedding_model
 from .corpus import Corpus
 from .counting import Candidates, Counting, run_map, save_whole, write_blocks
-from .lexicon import StrategicGrams
+from .lexicon import MAX_GRAM_CHARACTERS, StrategicGrams
 from .matcher import GramMatcher
 from .mining_config import MiningConfig
 from .ngrams import Rules
@@ -61,6 +61,8 @@ def mine_strategic_grams(
         `ValueError`: if there are fewer than two different solutions, or no n-gram is in enough of them.
     """
     config = config or MiningConfig()
+    if num_proc < 1:
+        raise ValueError(f"num_proc must be at least 1, got {num_proc}")
     with nullcontext(work_folder) if work_folder else tempfile.TemporaryDirectory() as folder:
         unique = _Unique(solutions)
         counting = prepare_counting(unique, config, folder)
@@ -149,12 +151,14 @@ class _Unique:
 
 def _eligible(candidates: Candidates, config: MiningConfig) -> np.ndarray:
     """Which n-grams are clustered (N,): used sparingly, and not procedural."""
-    eligible = np.ones(len(candidates.phrases), dtype=bool)
+    eligible = np.array([len(phrase) <= MAX_GRAM_CHARACTERS for phrase in candidates.phrases], dtype=bool)
     if config.max_term_ratio is not None:
         eligible &= candidates.term <= config.max_term_ratio * candidates.document
     if config.drop_formulaic and eligible.any():
         share = candidates.formula / candidates.term
-        eligible &= share <= np.quantile(share[eligible], 1 - config.drop_formulaic, method="higher")
+        ordered = np.sort(share[eligible])
+        # The small number is for products such as 0.29 * 100, which is 28.999999999999996.
+        eligible &= share <= ordered[ordered.size - 1 - math.floor(config.drop_formulaic * ordered.size + 1e-9)]
     return eligible
 
 
@@ -221,7 +225,7 @@ def _statistics(candidates: Candidates, labels: np.ndarray, ranking: _Ranking) -
         "cluster": labels[rows].tolist(),
         "cluster_document_frequency": ranking.document[labels[rows]].tolist(),
         "rank": (rank[labels[rows]] + 1).tolist(),
-        "example": [in_context(candidates.phrases[row], text) for row, text in candidates.examples(rows)],
+        "example": [in_context(candidates.phrases[row], text) for row, text in zip(rows, candidates.examples(rows))],
     }
 
 

@@ -1,7 +1,7 @@
 """How strategic grams are mined: all that the paper leaves open (section 2.1)."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from .clusters import DEFAULT_MODEL
 
@@ -89,16 +89,24 @@ class MiningConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.min_n <= self.max_n <= 10:
             raise ValueError(f"n-grams need 1 <= min_n <= max_n <= 10, got min_n {self.min_n} and max_n {self.max_n}")
-        for name, low, high in (("min_document_frequency", 0, 1), ("top_clusters", 0, 1), ("common", 0, 1)):
+        for name in ("clustering", "rank_by"):
+            choices = get_args(get_type_hints(type(self))[name])
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
+        for name in ("min_document_frequency", "top_clusters", "common"):
             value = getattr(self, name)
-            if value is not None and not low < value <= high:
-                raise ValueError(f"{name} must be in ({low}, {high}], got {value}")
+            if value is None and name == "common":
+                continue
+            if value is None or not 0 < value <= 1:
+                raise ValueError(f"{name} must be in (0, 1], got {value}")
         if not 0 <= self.drop_formulaic < 1:
             raise ValueError(f"drop_formulaic must be in [0, 1), got {self.drop_formulaic}")
-        if self.max_term_ratio is not None and self.max_term_ratio < 1:
+        if self.max_term_ratio is not None and not self.max_term_ratio >= 1:
             raise ValueError(f"max_term_ratio must be at least 1, got {self.max_term_ratio}")
         if self.num_clusters is not None and self.num_clusters < 1:
             raise ValueError(f"num_clusters must be at least 1, got {self.num_clusters}")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed must be in [0, 2**31), got {self.seed}")
 
     @classmethod
     def paper(cls, **changes: Any) -> "MiningConfig":

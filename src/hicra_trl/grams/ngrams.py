@@ -13,32 +13,37 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
 
 import numpy as np
 
 from .matcher import UNSPACED
 
 
-BLOCK_SOLUTIONS = 2048  # the number of a solution within its block must fit in 12 bits
-BLOCK_CHARACTERS = 8_000_000
+BLOCK_SOLUTIONS = 512  # small blocks stay in the cache; the number of a solution must fit in 12 bits
+BLOCK_CHARACTERS = 4_000_000
 
 _CLAUSE, _SENTENCE, _FORMULA, _SOLUTION = range(4)
 _BREAKS = (b"\x01", b"\x02", b"\x03", b"\x04")
+_FULL_STOP = b"\x05"  # ends a sentence before a space, else a clause
+_SOFT_SPACE = "\x0b"  # parts words, but does not make a full stop before it the end of a sentence
 _FIRST_WORD = 16  # codes below are breaks
 _SOLUTION_BITS = np.uint64(12)
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_QUOTES = np.frombuffer(b"'-", dtype=np.uint8)
 _HASH_MASK = ~np.uint64((1 << 12) - 1)
 
 # A dollar sign opens mathematics only if no space follows, and closes it only if none is before: "$5 and $6" is money.
 _MATH = re.compile(
-    r"\$\$[^$\x04]*\$\$|\$(?!\s)[^$\n\x04]*(?<!\s)\$(?!\d)|\\\[[^\x04]*?\\\]|\\\([^\x04]*?\\\)"
-    r"|\\[a-z]+(?:\{[^{}\x04]*\})*"
+    rb"\$\$[^$\x04]*\$\$|\$(?!\s)[^$\n\x04]*(?<!\s)\$(?!\d)|\\[A-Za-z]+(?:\{[^{}\x04]*\})*"
+    # What is opened again before it is closed was not opened: looking further each time would be quadratic.
+    rb"|\\\[(?:[^\\\x04]|\\(?!\[))*?\\\]|\\\((?:[^\\\x04]|\\(?!\())*?\\\)"
 )
+_FIRST_UNSPACED = 0xE3  # first byte of the first of them in UTF-8
 _BETWEEN_UNSPACED = re.compile(f"(?<={UNSPACED.pattern}) (?={UNSPACED.pattern})")
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 def _byte_table() -> bytes:
+    """Translation of single bytes: letters to lower case, what breaks a clause to its mark, white space to a space."""
     table = bytearray(range(256))
     for byte in range(128):
         char = chr(byte)
@@ -48,23 +53,16 @@ def _byte_table() -> bytes:
             table[byte] = _BREAKS[_SENTENCE][0]
         elif char.isspace() or (byte < 32 and byte != _BREAKS[_SOLUTION][0]):
             table[byte] = ord(" ")
-        elif byte >= 32 and not char.isalpha() and char not in ".'-":
+        elif char.isalpha():
+            table[byte] = ord(char.lower())
+        elif char == ".":
+            table[byte] = _FULL_STOP[0]
+        elif byte >= 32 and char not in "'-":
             table[byte] = _BREAKS[_CLAUSE][0]
     return bytes(table)
 
 
 _TABLE = _byte_table()
-
-
-class _Codes(dict):
-    """Code of a token: which break it is, or 64 bits that depend on the word alone."""
-
-    def __missing__(self, token: bytes) -> int:
-        # What begins or ends with a quotation mark or a hyphen is no plain word: the clause breaks there.
-        if token[:1] in b"'-" or token[-1:] in b"'-":
-            return self.setdefault(token, _CLAUSE)
-        code = int.from_bytes(blake2b(token, digest_size=8).digest(), "little")
-        return self.setdefault(token, max(code, _FIRST_WORD))
 
 
 @dataclass(frozen=True)
@@ -90,20 +88,34 @@ class Rules:
 @dataclass(frozen=True)
 class Block:
     """
-    Solutions as tokens.
+    Solutions as tokens: words, and breaks between them.
 
     Attributes:
-        tokens (`list[bytes]`):
-            N words and breaks; the first and the last are breaks between solutions.
+        text (`bytes`):
+            What the tokens are cut from, in lower case and with marks for what breaks a clause.
+        spans (`numpy.ndarray` of shape `(N, 2)`, int32):
+            First byte and end byte of each token. The first and the last token are breaks between solutions.
         codes (`numpy.ndarray` of shape `(N,)`, uint64):
             Kind of a break, or the hash of a word.
         solutions (`numpy.ndarray` of shape `(N,)`, uint64):
             Number of the token's solution within the block.
     """
 
-    tokens: list[bytes]
+    text: bytes
+    spans: np.ndarray
     codes: np.ndarray
     solutions: np.ndarray
+
+    @property
+    def tokens(self) -> list[bytes]:
+        """The tokens."""
+        return [self.text[start:end] for start, end in self.spans.tolist()]
+
+    def phrases(self, starts: np.ndarray, widths: np.ndarray) -> list[str]:
+        """The words of the n-grams that start at the tokens `starts` and have `widths` words."""
+        edges = zip(self.spans[starts, 0].tolist(), self.spans[starts + widths - 1, 1].tolist())
+        phrases = [b" ".join(self.text[start:end].split()).decode() for start, end in edges]
+        return [words if words.isascii() else _BETWEEN_UNSPACED.sub("", words) for words in phrases]
 
     def ngrams(self, rules: Rules) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Yields, for each length n, n itself, the first tokens of the n-grams, and their 64-bit hashes."""
@@ -113,7 +125,7 @@ class Block:
         short = self.opens_clause(np.arange(self.codes.size)) if rules.short_clauses else None
         rolled = np.zeros(self.codes.size, dtype=np.uint64)
         for n in range(1, rules.max_n + 1):
-            rolled = rolled[: self.codes.size - n + 1] * np.uint64(0x9E3779B97F4A7C15) + self.codes[n - 1 :]
+            rolled = rolled[: self.codes.size - n + 1] * _MULTIPLIER + self.codes[n - 1 :]
             left = words_left[: rolled.size]
             if n >= rules.min_n:
                 starts = np.flatnonzero(left >= n)
@@ -151,7 +163,7 @@ class Counts:
 
 
 def blocks(solutions: Iterable[str]) -> Iterator[list[str]]:
-    """Groups solutions into blocks of up to 2,048, fewer where they are long."""
+    """Groups solutions into blocks of up to 512, fewer where they are long."""
     block: list[str] = []
     size = 0
     for solution in solutions:
@@ -166,7 +178,7 @@ def blocks(solutions: Iterable[str]) -> Iterator[list[str]]:
 
 def read_block(solutions: Sequence[str]) -> Block:
     """
-    Cuts up to 2,048 solutions into words and breaks.
+    Cuts up to 4,096 solutions into words and breaks.
 
     Words are lower case, and a curly apostrophe is made straight; a Chinese or Japanese character is a word. A
     sentence ends at `?`, `!`, the end of a line, and a full stop before white space. Digits, operators and LaTeX are
@@ -176,25 +188,77 @@ def read_block(solutions: Sequence[str]) -> Block:
 
     ```python
     >>> read_block(["Wait, let’s try 3."]).tokens
-    [b'\\x04', b'wait', b'\\x01', b"let's", b'try', b'\\x03', b'\\x01', b'\\x04']
+    [b'\\x04', b'wait', b'\\x01', b"let's", b'try', b'\\x03', b'\\x05', b'\\x04']
     ```
     """
     between = _BREAKS[_SOLUTION].decode()
     text = between + between.join(solution.replace(between, " ") for solution in solutions) + between
-    text = text.lower()
+    data = text.encode(errors="replace")
     if not text.isascii():
-        text = _BEYOND_ASCII.sub(_simplified, text)
-    if "$" in text or "\\" in text:
-        text = _MATH.sub("0", text)
-    data = text.encode(errors="replace").translate(_TABLE)
-    data = data.replace(b". ", _BREAKS[_SENTENCE]).replace(b".", _BREAKS[_CLAUSE])
-    for mark in _BREAKS:
-        data = data.replace(mark, b" " + mark + b" ")
-    tokens = data.split()
-    memo = _Codes(zip(_BREAKS, range(4)))
-    codes = np.fromiter(map(memo.__getitem__, tokens), dtype=np.uint64, count=len(tokens))
-    numbers = np.cumsum(codes == _SOLUTION).astype(np.uint64)
-    return Block(tokens, codes, numbers - np.uint64(1))
+        data = _simplified(data)
+    if b"$" in data or b"\\" in data:
+        data = _MATH.sub(b"0", data)
+    data = data.translate(_TABLE)
+    if (np.frombuffer(data, dtype=np.uint8) >= _FIRST_UNSPACED).any():
+        data = UNSPACED.sub(rf"{_SOFT_SPACE}\g<0>{_SOFT_SPACE}", data.decode()).encode()
+    return cut(data)
+
+
+def cut(text: bytes) -> Block:
+    """The block whose `text` this is."""
+    raw = np.frombuffer(text, dtype=np.uint8)
+    is_break = raw <= _FULL_STOP[0]
+    is_word = raw > ord(" ")
+    # The text begins and ends with a break, so that every word has a byte before and behind it.
+    edge = is_word[1:] != is_word[:-1]
+    word_edges = np.flatnonzero(edge) + 1
+    starts = np.flatnonzero(is_break | (is_word & np.concatenate([[False], edge])))
+    ends = starts + 1
+    words = np.flatnonzero(is_word[starts])
+    ends[words] = word_edges[1::2]
+    codes = raw[starts].astype(np.uint64) - np.uint64(1)
+    stops = np.flatnonzero(codes == _FULL_STOP[0] - 1)
+    codes[stops] = np.where(raw[starts[stops] + 1] == ord(" "), _SENTENCE, _CLAUSE)
+    codes[words] = _word_codes(text, raw, word_edges[::2], word_edges[1::2])
+    solutions = np.cumsum(codes == _SOLUTION).astype(np.uint64) - np.uint64(1)
+    return Block(text, np.column_stack([starts, ends]).astype(np.int32), codes, solutions)
+
+
+def _word_codes(text: bytes, raw: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """64 bits that depend on the word alone, eight bytes of it at a time."""
+    padded = text + bytes(8)
+    eight_from = np.ndarray(len(text), dtype="<u8", buffer=padded, strides=(1,))
+    codes = np.zeros(starts.size, dtype=np.uint64)
+    lengths, rest = ends - starts, np.arange(starts.size)
+    for done in range(0, int(lengths.max(initial=0)), 8):
+        rest = rest[lengths[rest] > done]
+        unused = np.maximum(64 - 8 * (lengths[rest] - done), 0).astype(np.uint64)
+        eight = (eight_from[starts[rest] + done] << unused) >> unused
+        codes[rest] = _mixed(codes[rest] * _MULTIPLIER + eight)
+    # What begins or ends with a quotation mark or a hyphen is no plain word: the clause breaks there.
+    quoted = np.isin(raw[starts], _QUOTES) | np.isin(raw[ends - 1], _QUOTES)
+    return np.where(quoted, np.uint64(_CLAUSE), np.maximum(codes, np.uint64(_FIRST_WORD)))
+
+
+def _simplified(data: bytes) -> bytes:
+    """Text in which everything beyond ASCII but letters is an ASCII character of the same kind."""
+    raw = np.frombuffer(data, dtype=np.uint8)
+    leads = np.flatnonzero(raw >= 0xC0)
+    widths = 2 + (raw[leads] >= 0xE0) + (raw[leads] >= 0xF0)
+    unused = (32 - 8 * widths).astype(np.uint32)
+    four_from = np.ndarray(raw.size, dtype="<u4", buffer=data + bytes(4), strides=(1,))
+    kinds, which = np.unique((four_from[leads] << unused) >> unused, return_inverse=True)
+    chars = [int(kind).to_bytes(4, "little").rstrip(b"\0").decode() for kind in kinds]
+    if any(char != char.lower() for char in chars):
+        return _simplified(data.decode().lower().encode())
+    simple = np.array([ord(_simple(char)) for char in chars])
+    replaced = np.flatnonzero(simple[which] < 0x80)
+    raw, keep = raw.copy(), np.ones(raw.size, dtype=bool)
+    raw[leads[replaced]] = simple[which[replaced]]
+    for offset in (1, 2, 3):
+        wide = replaced[widths[replaced] > offset]
+        keep[leads[wide] + offset] = False
+    return raw[keep].tobytes()
 
 
 def count(block: Block, rules: Rules) -> Counts:
@@ -260,20 +324,16 @@ def locate(block: Block, rules: Rules, kept: np.ndarray) -> Found:
         widths.append(np.full(maybe.size, n))
     starts, hashes = (np.concatenate(parts) for parts in zip(*found))
     unique, first, gram = np.unique(hashes, return_index=True, return_inverse=True)
-    spans = zip(starts[first].tolist(), np.concatenate(widths)[first].tolist())
-    phrases = [_joined(b" ".join(block.tokens[start : start + n]).decode()) for start, n in spans]
-    pairs = np.unique(block.solutions[starts].astype(np.int64) * max(unique.size, 1) + gram)
+    pairs = block.solutions[starts].astype(np.int64) * max(unique.size, 1) + gram
+    pairs.sort()
+    pairs = pairs[np.diff(pairs, prepend=-1) != 0]
     return Found(
         unique,
-        np.array(phrases, dtype=np.str_),
+        np.array(block.phrases(starts[first], np.concatenate(widths)[first]), dtype=np.str_),
         np.bincount(gram, minlength=unique.size),
         np.bincount(gram, block.in_formula_sentence(starts), minlength=unique.size).astype(np.int64),
         np.column_stack(np.divmod(pairs, max(unique.size, 1))).astype(np.int32),
     )
-
-
-def _joined(words: str) -> str:
-    return words if words.isascii() else _BETWEEN_UNSPACED.sub("", words)
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
@@ -282,21 +342,15 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     return values ^ (values >> np.uint64(32))
 
 
-def _simplified(match: re.Match) -> str:
-    return "".join(map(_simple, match[0]))
-
-
 @lru_cache(maxsize=4096)
 def _simple(char: str) -> str:
     """A letter as it is, and an ASCII character of the same kind for anything else."""
-    if UNSPACED.match(char):
-        return f" {char} "
+    if (char.isnumeric() and not char.isalpha()) or char in "×÷·−±≤≥≠≈√π∞∑∫→":
+        return "0"
     if unicodedata.category(char)[0] in "LM":
         return char
     if char == "’":
         return "'"
     if char.isspace():
         return " "
-    if char.isnumeric() or char in "×÷·−±≤≥≠≈√π∞∑∫→":
-        return "0"
     return "!" if char in "。！？" else ","

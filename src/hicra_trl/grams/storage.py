@@ -60,6 +60,8 @@ class Stored:
 
 def write(folder: Path, grams: "StrategicGrams", repo_id: str | None = None, license: str = "apache-2.0") -> Path:
     """Writes a lexicon into `folder`, and returns it; `repo_id` and `license` are for the card."""
+    if len(grams) > MAX_GRAMS:
+        raise ValueError(f"a lexicon may have {MAX_GRAMS:,} grams, got {len(grams):,}: keep fewer clusters")
     folder.mkdir(parents=True, exist_ok=True)
     columns: dict[str, Any] = {"gram": pa.array(grams, pa.string())}
     for name, column in grams.statistics.items():
@@ -86,22 +88,23 @@ def read(folder: Path, name: str) -> Stored:
         `ValueError`: if a file is too large, broken, or has wrong columns or types.
     """
     file = _grams_file(folder, name)
-    where = f"{name}/{file.relative_to(folder)}"
+    where = f"{name}/{one_line(file.relative_to(folder))}"
     _check_size(file, where, MAX_FILE_BYTES)
     try:
         with pq.ParquetFile(file) as parquet:
             _check_schema(parquet, where)
             present = [column for column in STATISTICS if column in parquet.schema_arrow.names]
-            table = parquet.read(columns=["gram", *present])
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{where}: not a readable parquet file ({error})") from error
+            table = _read_bounded(parquet, ["gram", *present], where)
+        columns = {column: table[column].to_pylist() for column in table.column_names}
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{where}: not a readable parquet file ({one_line(error)})") from error
     if table["gram"].null_count:
         raise ValueError(f"{where}: expected text in every row of column 'gram', got {table['gram'].null_count} empty")
-    statistics = {column: table[column].to_pylist() for column in present}
+    statistics = {column: columns[column] for column in present}
     if "example" in statistics:
         statistics["example"] = [text and _CONTROL.sub(" ", text) for text in statistics["example"]]
     provenance = _read_provenance(folder / PROVENANCE_FILE, f"{name}/{PROVENANCE_FILE}")
-    return Stored(table["gram"].to_pylist(), provenance, statistics, str(file.relative_to(folder)))
+    return Stored(columns["gram"], provenance, statistics, str(file.relative_to(folder)))
 
 
 def _grams_file(folder: Path, name: str) -> Path:
@@ -114,6 +117,13 @@ def _grams_file(folder: Path, name: str) -> Path:
     raise FileNotFoundError(f"no strategic grams in {name}: expected {GRAMS_FILE}, got {got}")
 
 
+def _check_depth(value: Any, most: int = 50) -> None:
+    if most == 0:
+        raise ValueError("nested too deep")
+    for inside in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_depth(inside, most - 1)
+
+
 def _check_size(file: Path, where: str, most: int) -> None:
     size = file.stat().st_size
     if size > most:
@@ -122,21 +132,38 @@ def _check_size(file: Path, where: str, most: int) -> None:
 
 def _check_schema(parquet: pq.ParquetFile, where: str) -> None:
     metadata, schema = parquet.metadata, parquet.schema_arrow
-    if "gram" not in schema.names:
-        raise ValueError(f"{where}: expected a column 'gram', got {', '.join(schema.names)}")
+    if schema.names.count("gram") != 1 or any(schema.names.count(name) > 1 for name in STATISTICS):
+        raise ValueError(f"{where}: expected a column 'gram', got {one_line(', '.join(schema.names))}")
     for name in schema.names:
         kind = schema.field(name).type
         if name == "gram" or STATISTICS.get(name) == pa.string():
             fits, expected = pa.types.is_string(kind) or pa.types.is_large_string(kind), "text"
         else:
-            fits, expected = name not in STATISTICS or pa.types.is_integer(kind), "whole numbers"
+            fits, expected = name not in STATISTICS or pa.types.is_signed_integer(kind), "whole numbers"
         if not fits:
-            raise ValueError(f"{where}: expected {expected} in column {name!r}, got {kind}")
+            raise ValueError(f"{where}: expected {expected} in column {name!r}, got {one_line(kind)}")
     if metadata.num_rows > MAX_GRAMS:
         raise ValueError(f"{where}: a lexicon may have {MAX_GRAMS:,} grams, got {metadata.num_rows:,}")
     size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if size > MAX_DATA_BYTES:
         raise ValueError(f"{where}: a lexicon may have {MAX_DATA_BYTES:,} bytes of data, got {size:,}")
+
+
+def _read_bounded(parquet: pq.ParquetFile, columns: list[str], where: str) -> pa.Table:
+    """Metadata may understate what a file unpacks to, and a repeated text is in the file once."""
+    batches, size = [], 0
+    for batch in parquet.iter_batches(batch_size=100, columns=columns):
+        size += batch.nbytes
+        if size > MAX_DATA_BYTES:
+            raise ValueError(f"{where}: a lexicon may have {MAX_DATA_BYTES:,} bytes of data, got more")
+        batches.append(batch)
+    return pa.Table.from_batches(batches, pa.schema([parquet.schema_arrow.field(name) for name in columns]))
+
+
+def one_line(text: object) -> str:
+    """What others wrote, fit for a terminal."""
+    line = " ".join(_CONTROL.sub(" ", str(text)).split())
+    return line if len(line) <= 300 else f"{line[:300]}..."
 
 
 def _read_provenance(file: Path, where: str) -> dict[str, Any]:
@@ -145,6 +172,8 @@ def _read_provenance(file: Path, where: str) -> dict[str, Any]:
     _check_size(file, where, 1 << 20)
     try:
         provenance = json.loads(file.read_text(encoding="utf-8"))
+        json.dumps(provenance, ensure_ascii=False).encode()
+        _check_depth(provenance)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: expected a JSON object ({error})") from error
     if not isinstance(provenance, dict):

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from datasets import Dataset
 from httpx import HTTPError
+from huggingface_hub import HfApi
 from transformers import AutoTokenizer, PrinterCallback, ProgressCallback
 from transformers.trainer_utils import get_last_checkpoint
 from trl import ModelConfig, TrlParser, get_peft_config, get_quantization_config
@@ -128,10 +129,25 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
         trust_remote_code=config.trust_remote_code,
     )
     PlanningTokenLabeler(tokenizer, grams)
+    if config.push_to_hub:
+        check_repository(config)
     load_data(run_args, config)
     checkpoint = resume_point(config)
     if checkpoint is not None:
         check_same_lexicon(checkpoint, grams)
+
+
+def check_repository(config: HICRAConfig) -> None:
+    """Makes the repository that the trainer will make; raises `ValueError` where the Hub refuses."""
+    repo_id = config.hub_model_id or Path(config.output_dir).absolute().name
+    try:
+        HfApi(token=config.hub_token).create_repo(repo_id, private=config.hub_private_repo, exist_ok=True)
+    except (HTTPError, OSError) as error:
+        raise ValueError(f"cannot push to {repo_id!r}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def write_record(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, grams: StrategicGrams) -> None:
@@ -145,7 +161,7 @@ def write_record(run_args: RunArguments, config: HICRAConfig, model_args: ModelC
         "data_seed": config.data_seed,
         "lexicon": {
             "source": config.strategic_grams,
-            "revision": grams.provenance.get("loaded_from", {}).get("revision"),
+            "revision": None if Path(config.strategic_grams).exists() else grams.revision,
             "fingerprint": grams.fingerprint,
             "size": len(grams),
         },
@@ -159,10 +175,9 @@ def push(trainer: HICRATrainer) -> None:
     """Pushes what is saved to the Hub; where that fails, exits with one line that says so."""
     try:
         trainer.push_to_hub()
-    except (HTTPError, OSError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (HTTPError, OSError, RuntimeError, ValueError) as error:
         raise SystemExit(
-            f"hicra train: the push to the Hub failed ({reason}); the trained model is complete in "
+            f"hicra train: the push to the Hub failed ({_reason(error)}); the trained model is complete in "
             f"{trainer.args.output_dir}, and 'hf upload' publishes it from there"
         ) from error
 
@@ -170,6 +185,9 @@ def push(trainer: HICRATrainer) -> None:
 def main() -> None:
     """Parses the recipe and the overrides of the command line, trains and saves."""
     run_args, config, model_args = TrlParser((RunArguments, HICRAConfig, ModelConfig)).parse_args_and_config()
+    if config.hub_token:
+        # Trainer pickles its arguments into training_args.bin, and pushes that.
+        os.environ["HF_TOKEN"], config.hub_token = config.hub_token, None
     trainer = build_trainer(run_args, config, model_args)
     if trainer.accelerator.is_main_process:
         write_record(run_args, config, model_args, trainer.labeler.grams)
