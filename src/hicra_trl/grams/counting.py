@@ -1,9 +1,9 @@
 """Counting as maps and reductions over files, so that it resumes, and runs on any number of processes or machines.
 
     solutions/<block>.parquet     the corpus, in blocks named by their content
-    counts-<key>/<block>.npz      map: document frequencies of a block's n-grams, by hash
-    kept-<key>.npy                reduction: hashes of the n-grams that enough solutions have
-    found-<key>/<block>.npz       map: where those occur in a block
+    counts-<key>/<block>.npz      map: document frequencies of a block's shortest n-grams, by hash
+    kept-<key>.npy                reduction: hashes of those that enough solutions have
+    found-<key>/<block>.npz       map: where those occur in a block, and longer n-grams made of them
 
 A file is there whole or not at all, and what is there is not made again. A key depends on everything that the file
 does. Memory holds one block and the n-grams that are kept, whatever the size of the corpus.
@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 from tqdm import tqdm
 
-from .ngrams import Found, Rules, blocks, count, cut, locate, read_block
+from .ngrams import Block, Found, Rules, blocks, count, locate, read_block
 
 
 # Hashes that a reduction holds at once, when so few solutions are enough that hardly any n-gram can be ruled out.
@@ -71,16 +71,17 @@ class Counting:
         path = self._count_file(name)
         if not path.exists():
             block = read_block(self.solutions(name))
-            # The second map then need not read the solutions again, which is the slowest part.
+            # The second map then need not cut the solutions into words again, which is the slowest part.
             text = np.frombuffer(block.text, dtype=np.uint8)
-            _save(path, **vars(count(block, self.rules)), text=text)
+            counts = count(block, self.rules)
+            _save(path, **vars(counts), text=text, starts=block.starts, codes=block.codes)
 
     def locate_block(self, name: str) -> None:
         """Map: finds the n-grams that are kept in one block, unless that is done."""
         path = self.folder / f"found-{self._key}" / f"{name}.npz"
         if not path.exists():
             with np.load(self._count_file(name)) as arrays:
-                block = cut(arrays["text"].tobytes())
+                block = Block(arrays["text"].tobytes(), arrays["starts"], arrays["codes"])
             _save(path, **vars(locate(block, self.rules, self.kept)))
 
     def found(self, name: str) -> Found:
@@ -161,7 +162,7 @@ class Candidates:
             document = np.bincount(found.pairs[:, 1], minlength=found.hashes.size)
             rows = np.searchsorted(self._hashes, found.hashes)
             sums[rows] += np.column_stack([document, found.term, found.formula])
-        # Those that share a hash were kept for their sum.
+        # Those that share a hash were kept for their sum, and longer ones for their parts.
         enough = np.flatnonzero(sums[:, 0] >= counting.least)
         self._hashes, phrases, sums = self._hashes[enough], phrases[enough], sums[enough]
         order = np.argsort(phrases)

@@ -5,14 +5,14 @@ break. Counting maps over blocks of solutions and adds up what the blocks found.
 
 An n-gram is counted as a 52-bit hash with the number of its solution in the 12 bits below, so that one sort of
 integers finds repetitions within and across solutions. Two n-grams may share such a hash, so counts by hash are upper
-bounds, which `locate` makes exact for the n-grams that are kept.
+bounds, which adding up what `locate` finds makes exact.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -29,7 +29,8 @@ _SOFT_SPACE = "\x0b"  # parts words, but does not make a full stop before it the
 _FIRST_WORD = 16  # codes below are breaks
 _SOLUTION_BITS = np.uint64(12)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_QUOTES = np.frombuffer(b"'-", dtype=np.uint8)
+_FIRST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
+_IS_QUOTE = np.isin(np.arange(256), [ord("'"), ord("-")])
 _HASH_MASK = ~np.uint64((1 << 12) - 1)
 
 # A dollar sign opens mathematics only if no space follows, and closes it only if none is before: "$5 and $6" is money.
@@ -39,6 +40,7 @@ _MATH = re.compile(
     rb"|\\\[(?:[^\\\x04]|\\(?!\[))*?\\\]|\\\((?:[^\\\x04]|\\(?!\())*?\\\)"
 )
 _FIRST_UNSPACED = 0xE3  # first byte of the first of them in UTF-8
+_TOKEN = re.compile(rb"[\x01-\x05]|[^\x00-\x20]+")
 _BETWEEN_UNSPACED = re.compile(f"(?<={UNSPACED.pattern}) (?={UNSPACED.pattern})")
 
 
@@ -93,28 +95,31 @@ class Block:
     Attributes:
         text (`bytes`):
             What the tokens are cut from, in lower case and with marks for what breaks a clause.
-        spans (`numpy.ndarray` of shape `(N, 2)`, int32):
-            First byte and end byte of each token. The first and the last token are breaks between solutions.
+        starts (`numpy.ndarray` of shape `(N,)`, int32):
+            First byte of each token. The first and the last token are breaks between solutions.
         codes (`numpy.ndarray` of shape `(N,)`, uint64):
             Kind of a break, or the hash of a word.
-        solutions (`numpy.ndarray` of shape `(N,)`, uint64):
-            Number of the token's solution within the block.
     """
 
     text: bytes
-    spans: np.ndarray
+    starts: np.ndarray
     codes: np.ndarray
-    solutions: np.ndarray
 
     @property
     def tokens(self) -> list[bytes]:
         """The tokens."""
-        return [self.text[start:end] for start, end in self.spans.tolist()]
+        return [_TOKEN.match(self.text, start)[0] for start in self.starts.tolist()]
+
+    @cached_property
+    def solutions(self) -> np.ndarray:
+        """Number of each token's solution within the block (N,), uint64."""
+        return np.cumsum(self.codes == _SOLUTION).astype(np.uint64) - np.uint64(1)
 
     def phrases(self, starts: np.ndarray, widths: np.ndarray) -> list[str]:
         """The words of the n-grams that start at the tokens `starts` and have `widths` words."""
-        edges = zip(self.spans[starts, 0].tolist(), self.spans[starts + widths - 1, 1].tolist())
-        phrases = [b" ".join(self.text[start:end].split()).decode() for start, end in edges]
+        first, last = self.starts[starts].tolist(), self.starts[starts + widths - 1].tolist()
+        ends = [_TOKEN.match(self.text, start).end() for start in last]
+        phrases = [b" ".join(self.text[start:end].split()).decode() for start, end in zip(first, ends)]
         return [words if words.isascii() else _BETWEEN_UNSPACED.sub("", words) for words in phrases]
 
     def ngrams(self, rules: Rules) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -122,7 +127,6 @@ class Block:
         is_break = self.codes < _FIRST_WORD
         breaks = np.flatnonzero(is_break)
         words_left = np.repeat(breaks, np.diff(breaks, prepend=-1)) - np.arange(self.codes.size)
-        short = self.opens_clause(np.arange(self.codes.size)) if rules.short_clauses else None
         rolled = np.zeros(self.codes.size, dtype=np.uint64)
         for n in range(1, rules.max_n + 1):
             rolled = rolled[: self.codes.size - n + 1] * _MULTIPLIER + self.codes[n - 1 :]
@@ -130,7 +134,8 @@ class Block:
             if n >= rules.min_n:
                 starts = np.flatnonzero(left >= n)
             elif rules.short_clauses:
-                starts = np.flatnonzero((left == n) & short[: rolled.size])
+                starts = np.flatnonzero(left == n)
+                starts = starts[self.opens_clause(starts)]
             else:
                 continue
             yield n, starts, _mixed(rolled[starts])
@@ -149,7 +154,7 @@ class Block:
 @dataclass(frozen=True)
 class Counts:
     """
-    In how many solutions n-grams occur, by hash.
+    In how many solutions the shortest n-grams occur, by hash.
 
     Attributes:
         hashes (`numpy.ndarray` of shape `(N,)`, uint64):
@@ -201,43 +206,41 @@ def read_block(solutions: Sequence[str]) -> Block:
     data = data.translate(_TABLE)
     if (np.frombuffer(data, dtype=np.uint8) >= _FIRST_UNSPACED).any():
         data = UNSPACED.sub(rf"{_SOFT_SPACE}\g<0>{_SOFT_SPACE}", data.decode()).encode()
-    return cut(data)
+    return _cut(data)
 
 
-def cut(text: bytes) -> Block:
-    """The block whose `text` this is."""
+def _cut(text: bytes) -> Block:
     raw = np.frombuffer(text, dtype=np.uint8)
     is_break = raw <= _FULL_STOP[0]
     is_word = raw > ord(" ")
     # The text begins and ends with a break, so that every word has a byte before and behind it.
     edge = is_word[1:] != is_word[:-1]
-    word_edges = np.flatnonzero(edge) + 1
-    starts = np.flatnonzero(is_break | (is_word & np.concatenate([[False], edge])))
-    ends = starts + 1
+    word_starts, word_ends = np.ascontiguousarray((np.flatnonzero(edge) + 1).reshape(-1, 2).T)
+    is_break[1:] |= edge & is_word[1:]
+    starts = np.flatnonzero(is_break)
     words = np.flatnonzero(is_word[starts])
-    ends[words] = word_edges[1::2]
     codes = raw[starts].astype(np.uint64) - np.uint64(1)
     stops = np.flatnonzero(codes == _FULL_STOP[0] - 1)
     codes[stops] = np.where(raw[starts[stops] + 1] == ord(" "), _SENTENCE, _CLAUSE)
-    codes[words] = _word_codes(text, raw, word_edges[::2], word_edges[1::2])
-    solutions = np.cumsum(codes == _SOLUTION).astype(np.uint64) - np.uint64(1)
-    return Block(text, np.column_stack([starts, ends]).astype(np.int32), codes, solutions)
-
-
-def _word_codes(text: bytes, raw: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """64 bits that depend on the word alone, eight bytes of it at a time."""
-    padded = text + bytes(8)
-    eight_from = np.ndarray(len(text), dtype="<u8", buffer=padded, strides=(1,))
-    codes = np.zeros(starts.size, dtype=np.uint64)
-    lengths, rest = ends - starts, np.arange(starts.size)
-    for done in range(0, int(lengths.max(initial=0)), 8):
-        rest = rest[lengths[rest] > done]
-        unused = np.maximum(64 - 8 * (lengths[rest] - done), 0).astype(np.uint64)
-        eight = (eight_from[starts[rest] + done] << unused) >> unused
-        codes[rest] = _mixed(codes[rest] * _MULTIPLIER + eight)
+    word_codes = _word_codes(text, word_starts, word_ends - word_starts)
     # What begins or ends with a quotation mark or a hyphen is no plain word: the clause breaks there.
-    quoted = np.isin(raw[starts], _QUOTES) | np.isin(raw[ends - 1], _QUOTES)
-    return np.where(quoted, np.uint64(_CLAUSE), np.maximum(codes, np.uint64(_FIRST_WORD)))
+    word_codes[_IS_QUOTE[raw[word_starts]] | _IS_QUOTE[raw[word_ends - 1]]] = _CLAUSE
+    codes[words] = word_codes
+    return Block(text, starts.astype(np.int32), codes)
+
+
+def _word_codes(text: bytes, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """64 bits that depend on the word alone, eight bytes of it at a time."""
+    eight_from = np.ndarray(len(text), dtype="<u8", buffer=text + bytes(8), strides=(1,))
+    codes = _mixed(eight_from[starts] & _FIRST_BYTES[np.minimum(lengths, 8)])
+    rest = np.flatnonzero(lengths > 8)
+    done = 8
+    while rest.size:
+        eight = eight_from[starts[rest] + done] & _FIRST_BYTES[np.minimum(lengths[rest] - done, 8)]
+        codes[rest] = _mixed(codes[rest] * _MULTIPLIER + eight)
+        done += 8
+        rest = rest[lengths[rest] > done]
+    return np.maximum(codes, np.uint64(_FIRST_WORD))
 
 
 def _simplified(data: bytes) -> bytes:
@@ -262,8 +265,13 @@ def _simplified(data: bytes) -> bytes:
 
 
 def count(block: Block, rules: Rules) -> Counts:
-    """Document frequencies of all n-grams of a block."""
-    found = [(hashes & _HASH_MASK) | block.solutions[starts] for _, starts, hashes in block.ngrams(rules)]
+    """
+    Document frequencies of the shortest n-grams of a block: those of `min_n` words, and short clauses.
+
+    A longer n-gram is in no more solutions than any n-gram inside it, so that these decide where [`locate`] looks.
+    """
+    shortest = block.ngrams(replace(rules, max_n=rules.min_n))
+    found = [(hashes & _HASH_MASK) | block.solutions[starts] for _, starts, hashes in shortest]
     keys = np.concatenate(found)
     keys.sort()
     if not keys.size:
@@ -300,7 +308,8 @@ class Found:
 
 def locate(block: Block, rules: Rules, kept: np.ndarray) -> Found:
     """
-    Finds the n-grams whose hashes are in `kept`, and tells apart those that share one.
+    Finds the n-grams whose hashes are in `kept`, and longer ones all of whose parts are; tells apart those that share
+    a hash.
 
     Args:
         block ([`Block`]):
@@ -315,13 +324,19 @@ def locate(block: Block, rules: Rules, kept: np.ndarray) -> Found:
     possible = np.zeros(1 << 20, dtype=bool)
     possible[kept >> shift] = True
     found, widths = [], []
+    shortest = all_parts = np.zeros(block.codes.size, dtype=bool)  # where a kept n-gram of min_n words starts
     for n, starts, hashes in block.ngrams(rules):
-        maybe = np.flatnonzero(possible[hashes >> shift])
-        masked = hashes[maybe] & _HASH_MASK
-        at = np.minimum(np.searchsorted(kept, masked), kept.size - 1)
-        maybe = maybe[kept[at] == masked]
-        found.append((starts[maybe], hashes[maybe]))
-        widths.append(np.full(maybe.size, n))
+        if n > rules.min_n:
+            all_parts = all_parts[:-1] & shortest[n - rules.min_n :]
+            here = np.flatnonzero(all_parts[starts])
+        else:
+            here = np.flatnonzero(possible[hashes >> shift])
+            masked = hashes[here] & _HASH_MASK
+            here = here[kept[np.minimum(np.searchsorted(kept, masked), kept.size - 1)] == masked]
+            if n == rules.min_n:
+                shortest[starts[here]] = True
+        found.append((starts[here], hashes[here]))
+        widths.append(np.full(here.size, n))
     starts, hashes = (np.concatenate(parts) for parts in zip(*found))
     unique, first, gram = np.unique(hashes, return_index=True, return_inverse=True)
     pairs = block.solutions[starts].astype(np.int64) * max(unique.size, 1) + gram
