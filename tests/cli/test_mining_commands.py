@@ -81,7 +81,7 @@ def test_an_interrupted_mining_goes_on(folder):
     flags = ("mine", "--dataset", "solutions.jsonl", "--output_dir", "again")
     stopped = hicra(*flags, "--embedding_model", "nowhere", cwd=folder)
     assert stopped.returncode == 2 and "hicra mine: no embedding model 'nowhere'" in stopped.stderr
-    counts = next((folder / "again.work").glob("counts-*/*.npz"))
+    counts = next((folder / "again.work").glob("counts-*/*.npy"))
     before = counts.stat().st_mtime_ns
     done = hicra(*flags, "--work_folder", "again.work", cwd=folder)
     assert done.returncode == 0, done.stderr

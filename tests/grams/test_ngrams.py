@@ -398,7 +398,7 @@ def test_counts_by_a_shared_hash_are_upper_bounds(narrow_hashes):
     }
     assert bounds.keys() == exact.keys()
     assert all(bounds[phrase] >= document for phrase, (document, _, _) in exact.items())
-    assert sum(bounds[phrase] > document for phrase, (document, _, _) in exact.items()) > 60
+    assert sum(bounds[phrase] > document for phrase, (document, _, _) in exact.items()) > 20
 
 
 @pytest.mark.parametrize("per_block", [2048, 40])
@@ -414,4 +414,4 @@ def test_candidates_are_exact_though_ngrams_share_a_hash(narrow_hashes, monkeypa
     expected = {phrase: values for phrase, values in frequencies(solutions).items() if values[0] >= 2}
     assert differences(got, expected) == {}
     # Without the exact pass there would be more: pairs of n-grams that one solution each has.
-    assert counting.kept.size > len(expected) + 20
+    assert counting.kept.size > len(expected) + 10

@@ -1,9 +1,9 @@
 """Counting as maps and reductions over files, so that it resumes, and runs on any number of processes or machines.
 
     solutions/<block>.parquet     the corpus, in blocks named by their content
-    counts-<key>/<block>.npz      map: document frequencies of a block's shortest n-grams, by hash
+    counts-<key>/<block>.npy      map: document frequencies of a block's shortest n-grams, by hash
     kept-<key>.npy                reduction: hashes of those that enough solutions have
-    found-<key>/<block>.npz       map: where those occur in a block, and longer n-grams made of them
+    found-<key>/<block>.npy       map: where those occur in a block, and longer n-grams made of them
 
 A file is there whole or not at all, and what is there is not made again. A key depends on everything that the file
 does. Memory holds one block and the n-grams that are kept, whatever the size of the corpus.
@@ -74,20 +74,19 @@ class Counting:
             # The second map then need not cut the solutions into words again, which is the slowest part.
             text = np.frombuffer(block.text, dtype=np.uint8)
             counts = count(block, self.rules)
-            _save(path, **vars(counts), text=text, starts=block.starts, codes=block.codes)
+            _save(path, [counts.hashes, counts.document, text, block.starts, block.codes])
 
     def locate_block(self, name: str) -> None:
         """Map: finds the n-grams that are kept in one block, unless that is done."""
-        path = self.folder / f"found-{self._key}" / f"{name}.npz"
+        path = self._found_file(name)
         if not path.exists():
-            with np.load(self._count_file(name)) as arrays:
-                block = Block(arrays["text"].tobytes(), arrays["starts"], arrays["codes"])
-            _save(path, **vars(locate(block, self.rules, self.kept)))
+            _, _, text, starts, codes = _load(self._count_file(name), 5)
+            found = locate(Block(text.tobytes(), starts, codes), self.rules, self.kept)
+            _save(path, vars(found).values())
 
     def found(self, name: str) -> Found:
         """What [`~Counting.locate_block`] found."""
-        with np.load(self.folder / f"found-{self._key}" / f"{name}.npz") as arrays:
-            return Found(**arrays)
+        return Found(*_load(self._found_file(name), 5))
 
     @cached_property
     def kept(self) -> np.ndarray:
@@ -123,11 +122,14 @@ class Counting:
         return candidates[totals >= self.least]
 
     def _count_file(self, name: str) -> Path:
-        return self._counts / f"{name}.npz"
+        return self._counts / f"{name}.npy"
+
+    def _found_file(self, name: str) -> Path:
+        return self.folder / f"found-{self._key}" / f"{name}.npy"
 
     def _counted(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        with np.load(self._count_file(name)) as arrays:
-            return arrays["hashes"], arrays["document"]
+        hashes, document = _load(self._count_file(name), 2)
+        return hashes, document
 
     def solutions(self, name: str) -> list[str]:
         """The solutions of a block."""
@@ -248,12 +250,21 @@ def _key(parts: object) -> str:
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=6).hexdigest()
 
 
-def _save(path: Path, **arrays: np.ndarray) -> None:
+def _save(path: Path, arrays: Iterable[np.ndarray]) -> None:
+    """Writes arrays one behind the other: an `.npy` would spend a third of the time on checksums."""
+
     def write(part: Path) -> None:
         with part.open("wb") as file:
-            np.savez(file, **arrays)
+            for array in arrays:
+                np.save(file, array)
 
     save_whole(path, write)
+
+
+def _load(path: Path, number: int) -> list[np.ndarray]:
+    """The first arrays of a file."""
+    with path.open("rb") as file:
+        return [np.load(file) for _ in range(number)]
 
 
 def save_whole(path: Path, write: Callable[[Path], None]) -> None:

@@ -123,7 +123,7 @@ class Block:
         return [words if words.isascii() else _BETWEEN_UNSPACED.sub("", words) for words in phrases]
 
     def ngrams(self, rules: Rules) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Yields, for each length n, n itself, the first tokens of the n-grams, and their 64-bit hashes."""
+        """Yields, for each length n: n, the first tokens of the n-grams, and a hash of n tokens from each token on."""
         is_break = self.codes < _FIRST_WORD
         breaks = np.flatnonzero(is_break)
         words_left = np.repeat(breaks, np.diff(breaks, prepend=-1)) - np.arange(self.codes.size)
@@ -138,7 +138,7 @@ class Block:
                 starts = starts[self.opens_clause(starts)]
             else:
                 continue
-            yield n, starts, _mixed(rolled[starts])
+            yield n, starts, rolled
 
     def opens_clause(self, starts: np.ndarray) -> np.ndarray:
         """Whether a clause opens at each of the tokens `starts`: behind punctuation, not behind a word or formula."""
@@ -201,12 +201,21 @@ def read_block(solutions: Sequence[str]) -> Block:
     data = text.encode(errors="replace")
     if not text.isascii():
         data = _simplified(data)
-    if b"$" in data or b"\\" in data:
-        data = _MATH.sub(b"0", data)
-    data = data.translate(_TABLE)
+    data = _without_math(data).translate(_TABLE)
     if (np.frombuffer(data, dtype=np.uint8) >= _FIRST_UNSPACED).any():
         data = UNSPACED.sub(rf"{_SOFT_SPACE}\g<0>{_SOFT_SPACE}", data.decode()).encode()
     return _cut(data)
+
+
+def _without_math(data: bytes) -> bytes:
+    """What `_MATH.sub` returns; but looking only where mathematics may start is four times as fast."""
+    raw = np.frombuffer(data, dtype=np.uint8)
+    pieces, end = [], 0
+    for start in np.flatnonzero((raw == ord("$")) | (raw == ord("\\"))).tolist():
+        if start >= end and (match := _MATH.match(data, start)):
+            pieces.append(data[end:start])
+            end = match.end()
+    return b"0".join([*pieces, data[end:]])
 
 
 def _cut(text: bytes) -> Block:
@@ -271,7 +280,7 @@ def count(block: Block, rules: Rules) -> Counts:
     A longer n-gram is in no more solutions than any n-gram inside it, so that these decide where [`locate`] looks.
     """
     shortest = block.ngrams(replace(rules, max_n=rules.min_n))
-    found = [(hashes & _HASH_MASK) | block.solutions[starts] for _, starts, hashes in shortest]
+    found = [(_mixed(rolled[starts]) & _HASH_MASK) | block.solutions[starts] for _, starts, rolled in shortest]
     keys = np.concatenate(found)
     keys.sort()
     if not keys.size:
@@ -325,18 +334,19 @@ def locate(block: Block, rules: Rules, kept: np.ndarray) -> Found:
     possible[kept >> shift] = True
     found, widths = [], []
     shortest = all_parts = np.zeros(block.codes.size, dtype=bool)  # where a kept n-gram of min_n words starts
-    for n, starts, hashes in block.ngrams(rules):
+    for n, starts, rolled in block.ngrams(rules):
         if n > rules.min_n:
             all_parts = all_parts[:-1] & shortest[n - rules.min_n :]
-            here = np.flatnonzero(all_parts[starts])
+            starts = starts[all_parts[starts]]
         else:
-            here = np.flatnonzero(possible[hashes >> shift])
-            masked = hashes[here] & _HASH_MASK
-            here = here[kept[np.minimum(np.searchsorted(kept, masked), kept.size - 1)] == masked]
+            hashes = _mixed(rolled[starts])
+            maybe = np.flatnonzero(possible[hashes >> shift])
+            masked = hashes[maybe] & _HASH_MASK
+            starts = starts[maybe[kept[np.minimum(np.searchsorted(kept, masked), kept.size - 1)] == masked]]
             if n == rules.min_n:
-                shortest[starts[here]] = True
-        found.append((starts[here], hashes[here]))
-        widths.append(np.full(here.size, n))
+                shortest[starts] = True
+        found.append((starts, _mixed(rolled[starts])))
+        widths.append(np.full(starts.size, n))
     starts, hashes = (np.concatenate(parts) for parts in zip(*found))
     unique, first, gram = np.unique(hashes, return_index=True, return_inverse=True)
     pairs = block.solutions[starts].astype(np.int64) * max(unique.size, 1) + gram
