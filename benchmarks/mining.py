@@ -46,7 +46,7 @@ STAGES = ("reading", "counting", "adding up", "model", "embedding", "k-means", "
 BOUNDED = ("model", "embedding", "k-means")  # by the n-grams that are kept, whatever the number of solutions
 WHOLE, EVERY_SOLUTION = "the whole, s", "  its other stages, s"
 
-# --- Solutions: sentences from templates over a Zipf vocabulary, so that distinct n-grams grow about as N^0.9
+# Solutions: sentences from templates over a Zipf vocabulary, so that distinct n-grams grow about as N^0.9
 
 TEMPLATES, TEMPLATES_PER_SOLUTION, STRATEGIC_SHARE = 3_000, 16, 0.2
 # {0} to {2} are words and {3} and {4} numbers, new in every sentence; what is in <> belongs to the template.
@@ -157,7 +157,7 @@ def solutions(number):
         yield " ".join(text)
 
 
-# --- Counting with a Counter
+# Counting with a Counter
 
 
 BREAK = "[0-9=+^×≤]"
@@ -184,7 +184,7 @@ def ngrams(solution):
     return found
 
 
-# --- Measurements: each is called in a process of its own
+# Measurements: each is called in a process of its own
 
 
 def write_corpus(path, number):
@@ -337,7 +337,7 @@ def median(results):
     return {key: summary[key]([result[key] for result in results]) for key in results[0]}
 
 
-# --- Tables
+# Tables
 
 
 class Growth:

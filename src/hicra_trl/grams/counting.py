@@ -2,7 +2,7 @@
 
     solutions/<block>.parquet     the corpus, in blocks named by their content
     counts-<key>/<block>.npy      map: document frequencies of a block's shortest n-grams, by hash
-    kept-<key>.npy                reduction: hashes of those that enough solutions have
+    kept-<key>.npy                reduction: hashes of those that enough solutions may have
     found-<key>/<block>.npy       map: where those occur in a block, and longer n-grams made of them
 
 A file is there whole or not at all, and what is there is not made again. A key depends on everything that the file
@@ -11,7 +11,6 @@ does. Memory holds one block and the n-grams that are kept, whatever the size of
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass
@@ -60,7 +59,7 @@ class Counting:
 
     @cached_property
     def _counts(self) -> Path:
-        return self.folder / f"counts-{_key(astuple(self.rules))}"
+        return self.folder / f"counts-{_key((astuple(self.rules), self._floor))}"
 
     @cached_property
     def _key(self) -> str:
@@ -74,7 +73,8 @@ class Counting:
             # The second map then need not cut the solutions into words again, which is the slowest part.
             text = np.frombuffer(block.text, dtype=np.uint8)
             counts = count(block, self.rules)
-            _save(path, [counts.hashes, counts.document, text, block.starts, block.codes])
+            enough = counts.document >= self._floor
+            _save(path, [counts.hashes[enough], counts.document[enough], text, block.starts, block.codes])
 
     def locate_block(self, name: str) -> None:
         """Map: finds the n-grams that are kept in one block, unless that is done."""
@@ -90,36 +90,38 @@ class Counting:
 
     @cached_property
     def kept(self) -> np.ndarray:
-        """Reduction: hashes, in increasing order, of the n-grams that at least `least` solutions have."""
+        """Reduction: hashes, in increasing order, of all n-grams that at least `least` solutions may have."""
         path = self.folder / f"kept-{self._key}.npy"
         if not path.exists():
             kept = np.concatenate([self._kept_between(*bounds) for bounds in self._hash_ranges()])
             save_whole(path, lambda part: np.save(part, kept))
         return np.load(path)
 
+    @property
+    def _floor(self) -> int:
+        """
+        Solutions of a block that must have an n-gram for it to be counted there: half the mean that `least` needs.
+
+        What is not counted in a block is in fewer, so that a bound for all blocks follows, and the second map makes it
+        exact. Nearly all n-grams are rare; to write them down would take longer than to count them.
+        """
+        return max(1, self.least // (2 * len(self.names)))
+
     def _hash_ranges(self) -> list[tuple[np.uint64, np.uint64]]:
         """Ranges of hashes that are reduced one after another: one, unless hardly any n-gram can be ruled out."""
-        total = sum(int((self._counted(name)[1] >= self._enough).sum()) for name in self.names)
+        total = sum(self._counted(name)[0].size for name in self.names)
         edges = np.linspace(0, 2.0**64, total // _HASHES_AT_ONCE + 2)[1:-1].astype(np.uint64)
         limits = [np.uint64(0), *edges, np.uint64(2**64 - 1)]
         return list(pairwise(limits))
 
-    @property
-    def _enough(self) -> int:
-        """What `least` solutions have in all, at least this many have in one of the blocks."""
-        return math.ceil(self.least / len(self.names))
-
     def _kept_between(self, low: np.uint64, high: np.uint64) -> np.ndarray:
         parts = []
         for hashes, document in map(self._counted, self.names):
-            parts.append(hashes[(document >= self._enough) & (hashes >= low) & (hashes < high)])
-        candidates = np.unique(np.concatenate(parts))
-        totals = np.zeros(candidates.size, dtype=np.int64)
-        for hashes, document in map(self._counted, self.names):
-            if hashes.size:
-                at = np.minimum(np.searchsorted(hashes, candidates), hashes.size - 1)
-                totals += np.where(hashes[at] == candidates, document[at], 0)
-        return candidates[totals >= self.least]
+            inside = (hashes >= low) & (hashes < high)
+            parts.append((hashes[inside], document[inside].astype(np.int64) - (self._floor - 1)))
+        hashes, which = np.unique(np.concatenate([part for part, _ in parts]), return_inverse=True)
+        counted = np.bincount(which, np.concatenate([counted for _, counted in parts]), minlength=hashes.size)
+        return hashes[counted + (self._floor - 1) * len(self.names) >= self.least]
 
     def _count_file(self, name: str) -> Path:
         return self._counts / f"{name}.npy"
@@ -232,7 +234,7 @@ def write_blocks(solutions: Iterable[str], folder: Path) -> tuple[str, ...]:
         path = folder / "solutions" / f"{names[-1]}.parquet"
         if not path.exists():
             table = pa.table({"text": block})
-            save_whole(path, lambda part, table=table: pq.write_table(table, part, compression="lz4"))
+            save_whole(path, lambda part, table=table: pq.write_table(table, part, compression="none"))
     return tuple(names)
 
 
