@@ -415,3 +415,12 @@ def test_candidates_are_exact_though_ngrams_share_a_hash(narrow_hashes, monkeypa
     assert differences(got, expected) == {}
     # Without the exact pass there would be more: pairs of n-grams that one solution each has.
     assert counting.kept.size > len(expected) + 10
+
+
+def test_digits_are_words_where_they_do_not_break_a_clause():
+    rules = Rules(digits_break=False)
+    block = read_block(["In step 12 we add $x$ and 3, so 1 = 1."], rules.digits_break)
+    found = locate(block, rules, count(block, rules).hashes)
+    assert {"in step 12", "step 12 we add"} <= set(found.phrases.tolist())
+    assert not any("x" in phrase.split() or "=" in phrase for phrase in found.phrases.tolist())
+    assert "so 1" in found.phrases.tolist() and "1" not in found.phrases.tolist()

@@ -69,7 +69,7 @@ class Counting:
         """Map: counts the n-grams of one block, unless that is done."""
         path = self._count_file(name)
         if not path.exists():
-            block = read_block(self.solutions(name))
+            block = read_block(self.solutions(name), self.rules.digits_break)
             # The second map then need not cut the solutions into words again, which is the slowest part.
             text = np.frombuffer(block.text, dtype=np.uint8)
             counts = count(block, self.rules)

@@ -126,7 +126,8 @@ def prepare_counting(solutions: Iterable[str], config: MiningConfig, work_folder
             f"mining needs at least 2 different solutions, got {unique.kept} ({unique.duplicates} duplicates)"
         )
     least = max(2, math.ceil(config.min_document_frequency * unique.kept))
-    return Counting(Path(work_folder), names, Rules(config.min_n, config.max_n, config.short_clauses), least)
+    rules = Rules(config.min_n, config.max_n, config.short_clauses, config.digits_break)
+    return Counting(Path(work_folder), names, rules, least)
 
 
 class _Unique:

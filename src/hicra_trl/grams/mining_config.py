@@ -20,6 +20,9 @@ class MiningConfig:
         short_clauses (`bool`, *optional*, defaults to `True`):
             Whether a clause of fewer than `min_n` words counts as an n-gram, as "wait" and "hold on" are. The paper's
             list has such phrases, though n-grams of three to five words cannot yield them.
+        digits_break (`bool`, *optional*, defaults to `True`):
+            Whether digits end a clause, which no n-gram crosses, as punctuation and mathematics do. If not, a number
+            is a word.
         min_document_frequency (`float`, *optional*, defaults to `0.02`):
             Share of the solutions that must have an n-gram, in (0, 1]; two solutions at least.
         max_term_ratio (`float`, *optional*):
@@ -53,6 +56,9 @@ class MiningConfig:
     max_n: int = field(default=5, metadata={"help": "Most words of an n-gram."})
     short_clauses: bool = field(
         default=True, metadata={"help": "Count a clause of fewer than min_n words ('wait') as an n-gram."}
+    )
+    digits_break: bool = field(
+        default=True, metadata={"help": "Digits end a clause, as punctuation and mathematics do; else they are words."}
     )
     min_document_frequency: float = field(
         default=0.02, metadata={"help": "Share of the solutions that must have an n-gram; two solutions at least."}
