@@ -17,7 +17,7 @@ from . import storage
 if TYPE_CHECKING:
     from .lexicon import StrategicGrams
 
-_REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}(@[\w./-]{1,128})?")
+_REPOSITORY = re.compile(r"(?!.*\.\.)[\w.-]{1,96}/[\w.-]{1,96}(@[\w./-]{1,128})?")
 _FILES = ["*.parquet", storage.PROVENANCE_FILE]
 
 
