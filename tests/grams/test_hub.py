@@ -62,7 +62,7 @@ for line in sys.stdin:
     step, arguments = json.loads(line)
     try:
         reply = {"value": globals()[step](**arguments)}
-    except Exception as error:
+    except (ValueError, OSError) as error:
         reply = {"error": [kind.__name__ for kind in type(error).__mro__], "message": str(error)}
     print(json.dumps(reply | {"memory": peak_memory() - at_start}), file=replies, flush=True)
 """
