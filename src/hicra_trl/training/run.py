@@ -122,19 +122,20 @@ def resume_point(config: HICRAConfig) -> str | None:
 
 
 def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, grams: StrategicGrams) -> None:
-    """Raises `ValueError` or `OSError` for what would stop the run later: tokenizer, data, rewards, checkpoint."""
+    """Raises `ValueError` or `OSError` for what would stop the run later: tokenizer, data, rewards, resume, Hub."""
     tokenizer = AutoTokenizer.from_pretrained(
         model_args.model_name_or_path,
         revision=model_args.model_revision,
         trust_remote_code=config.trust_remote_code,
     )
     PlanningTokenLabeler(tokenizer, grams)
-    if config.push_to_hub:
-        check_repository(config)
     load_data(run_args, config)
     checkpoint = resume_point(config)
     if checkpoint is not None:
         check_same_lexicon(checkpoint, grams)
+    # Last: it makes the repository, which nothing else that is wrong shall leave behind.
+    if config.push_to_hub:
+        check_repository(config)
 
 
 def check_repository(config: HICRAConfig) -> None:
