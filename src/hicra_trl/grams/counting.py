@@ -253,7 +253,7 @@ def _key(parts: object) -> str:
 
 
 def _save(path: Path, arrays: Iterable[np.ndarray]) -> None:
-    """Writes arrays one behind the other: an `.npy` would spend a third of the time on checksums."""
+    """Writes arrays one behind the other: an `.npz` would add checksums, which take time."""
 
     def write(part: Path) -> None:
         with part.open("wb") as file:
