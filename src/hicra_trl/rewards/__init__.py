@@ -2,6 +2,8 @@
 
 from .accuracy import BoxedAccuracyReward
 from .boxed import extract_boxed, grade
+from .gold import Gold
+from .grader import Grader, Verdict
 
 
-__all__ = ["BoxedAccuracyReward", "extract_boxed", "grade"]
+__all__ = ["BoxedAccuracyReward", "Gold", "Grader", "Verdict", "extract_boxed", "grade"]

@@ -1,0 +1,1 @@
+"""How good a model is: benchmarks, sampling, pass@k with intervals."""
