@@ -1,9 +1,10 @@
 """What is right: strict grading of boxed answers."""
 
 from .accuracy import BoxedAccuracyReward
-from .boxed import extract_boxed, grade
+from .boxed import extract_boxed
 from .gold import Gold
-from .grader import Grader, Verdict
+from .grader import Grader, Verdict, grade
+from .overlong import OverlongPenalty
 
 
-__all__ = ["BoxedAccuracyReward", "Gold", "Grader", "Verdict", "extract_boxed", "grade"]
+__all__ = ["BoxedAccuracyReward", "Gold", "Grader", "OverlongPenalty", "Verdict", "extract_boxed", "grade"]

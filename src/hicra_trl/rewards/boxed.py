@@ -1,21 +1,17 @@
-r"""Strict grading: the last balanced `\boxed{}` decides, and nothing else does (paper, appendix E.1)."""
+r"""The answer of a completion: what its last balanced `\boxed{}` holds, and nothing else (paper, appendix E.1)."""
 
 import re
-from decimal import Decimal
-from fractions import Fraction
 
 
 MAX_ANSWER_CHARACTERS = 1000
+MAX_ANSWER_DEPTH = 50
 _BOX = re.compile(r"\\boxed\s*\{")
-_SPACE_AROUND_SYMBOL = re.compile(r" ?([^\w ]) ?")
 _BRACE_OR_ESCAPE = re.compile(r"\\.|[{}]", re.DOTALL)
-_INTEGER = r"[+-]?(?:\d{1,3}(?:(?:,|\{,\}|\\,|\\!,)\d{3})+|\d+)"
-_DECIMAL = re.compile(rf"({_INTEGER}|[+-]?)(?:\.(\d*))?", re.ASCII)
-_SLASHED = re.compile(rf"({_INTEGER})\s*/\s*({_INTEGER})", re.ASCII)
-_LATEX_FRACTION = re.compile(r"([+-]?)\s*\\[dt]?frac\s*\{\s*([+-]?\d+)\s*\}\s*\{\s*([+-]?\d+)\s*\}", re.ASCII)
+_BRACKET = re.compile(r"[{(\[]|[})\]]")
+_END_OF_THOUGHT = "</think>"
 
 
-def extract_boxed(text: str) -> str | None:
+def extract_boxed(text: str, after_think: bool = False) -> str | None:
     r"""
     Content of the last balanced `\boxed{}`.
 
@@ -25,10 +21,12 @@ def extract_boxed(text: str) -> str | None:
     Args:
         text (`str`):
             A completion.
+        after_think (`bool`, *optional*, defaults to `False`):
+            Look only behind the last `</think>`, and find nothing where there is none.
 
     Returns:
-        `str` or `None`: the content without surrounding white space; `None` without a box, for an empty one, and for
-        more than 1,000 characters.
+        `str` or `None`: the content without surrounding white space; `None` without a box, for an empty one, for more
+        than 1,000 characters, and for brackets nested more than 50 deep.
 
     Example:
 
@@ -37,8 +35,14 @@ def extract_boxed(text: str) -> str | None:
     '\\frac{1}{2}'
     >>> extract_boxed(r"\boxed{4}, no: \boxed{5") is None
     True
+    >>> extract_boxed(r"<think>\boxed{4}</think> It is 4.", after_think=True) is None
+    True
     ```
     """
+    if after_think:
+        if _END_OF_THOUGHT not in text:
+            return None
+        text = text.rpartition(_END_OF_THOUGHT)[2]
     content, resume = None, 0
     for box in _BOX.finditer(text):
         if box.start() < resume:
@@ -47,7 +51,7 @@ def extract_boxed(text: str) -> str | None:
         if end is None:
             return None
         content, resume = text[box.end() : end], end + 1
-    if content is None or len(content) > MAX_ANSWER_CHARACTERS:
+    if content is None or len(content) > MAX_ANSWER_CHARACTERS or _depth(content) > MAX_ANSWER_DEPTH:
         return None
     return content.strip() or None
 
@@ -64,68 +68,9 @@ def _closing_brace(text: str, start: int) -> int | None:
     return None
 
 
-def grade(completion: str, gold: str) -> bool:
-    r"""
-    Whether a completion's boxed answer equals the gold answer.
-
-    Two answers are equal if their texts are (but for white space around symbols, `$` around them and a final full
-    stop), or if both are numbers of the same value: integers, decimals, fractions such as `3/4` or `\frac{3}{4}`, with
-    thousands separators.
-
-    Args:
-        completion (`str`):
-            What the model wrote.
-        gold (`str`):
-            The right answer, without a box.
-
-    Returns:
-        `bool`: the verdict; `False` without a boxed answer.
-
-    Example:
-
-    ```python
-    >>> grade(r"so \boxed{0.50}", r"\frac{1}{2}"), grade("so 1/2", "1/2")
-    (True, False)
-    ```
-    """
-    answer = extract_boxed(completion)
-    return answer is not None and same_answer(answer, gold)
-
-
-def same_answer(answer: str, gold: str) -> bool:
-    """Whether two answers, both without a box, are equal as [`grade`] defines it."""
-    answer, gold = _plain(answer), _plain(gold)
-    if answer == gold:
-        return True
-    values = _number(answer), _number(gold)
-    return None not in values and values[0] == values[1]
-
-
-def _plain(answer: str) -> str:
-    answer = _SPACE_AROUND_SYMBOL.sub(r"\1", " ".join(answer.split()))
-    if len(answer) > 2 and answer[0] == answer[-1] == "$":
-        answer = answer[1:-1]
-    return answer.removesuffix(".")
-
-
-def _number(answer: str) -> Fraction | None:
-    if len(answer) > MAX_ANSWER_CHARACTERS:
-        return None
-    if match := _SLASHED.fullmatch(answer):
-        return _ratio(_integer(match[1]), _integer(match[2]))
-    if match := _LATEX_FRACTION.fullmatch(answer):
-        ratio = _ratio(int(match[2]), int(match[3]))
-        return -ratio if ratio is not None and match[1] == "-" else ratio
-    match = _DECIMAL.fullmatch(answer)
-    if not match or not (match[1].strip("+-") or match[2]):
-        return None
-    whole = re.sub(r"[^\d+-]", "", match[1])
-    return Fraction(Decimal(f"{whole}.{match[2] or 0}"))
-
-
-def _integer(digits: str) -> int:
-    return int(re.sub(r"[^\d+-]", "", digits))
-
-
-def _ratio(numerator: int, denominator: int) -> Fraction | None:
-    return Fraction(numerator, denominator) if denominator else None
+def _depth(content: str) -> int:
+    depth = deepest = 0
+    for token in _BRACKET.finditer(content):
+        depth += 1 if token[0] in "{([" else -1
+        deepest = max(deepest, depth)
+    return deepest

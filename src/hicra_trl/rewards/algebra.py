@@ -1,0 +1,53 @@
+"""Equality of expressions by math-verify. It runs in processes that can be killed: nothing here bounds its time."""
+
+import logging
+import re
+
+from latex2sympy2_extended import NormalizationConfig
+from math_verify import LatexExtractionConfig, parse, verify
+from sympy import Basic, MatrixBase
+
+
+# Units are gone already, and math-verify would take the c of mc^2 for one.
+_NORMALIZATION = NormalizationConfig(
+    basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="last", equations=False
+)
+_EXTRACTION = [
+    LatexExtractionConfig(
+        try_extract_without_anchor=False, boxed_match_priority=0, normalization_config=_NORMALIZATION
+    )
+]
+# Names that its grammar has no place for: E with an index (E alone is Euler's number), and the index of the sun.
+_NAMES = ((re.compile(r"(?<![\\a-zA-Z])E(?=_)"), r"\\Upsilon "), (re.compile(r"_\{?\\odot(?![a-zA-Z])\}?"), "_{0}"))
+# It warns at every call that no timeout of its own is set.
+logging.getLogger("math_verify").setLevel(logging.CRITICAL)
+
+
+def equal(answer: str, gold: str) -> bool:
+    """
+    Whether two expressions, as [`~hicra_trl.rewards.notation.plain`] leaves them, are equal.
+
+    Raises:
+        `MemoryError`: if the process may not have the memory that this takes.
+    """
+    try:
+        ours, theirs = read(answer), read(gold)
+        # The order matters: verify is not symmetric.
+        return bool(ours and theirs) and verify(theirs, ours, timeout_seconds=None, raise_on_error=True)
+    except MemoryError:
+        raise
+    except Exception:
+        # What SymPy raises on hostile input is not bounded by any list, and whatever it is, nothing was equal.
+        return False
+
+
+def read(expression: str) -> list[Basic | MatrixBase | str]:
+    """What math-verify reads in an expression: SymPy objects and the text, or the text alone where it has no sense."""
+    for name, replacement in _NAMES:
+        expression = name.sub(replacement, expression)
+    return parse(f"\\boxed{{{expression}}}", extraction_config=_EXTRACTION, parsing_timeout=None)
+
+
+def understood(expression: str) -> bool:
+    """Whether math-verify reads mathematics in an expression."""
+    return any(not isinstance(part, str) for part in read(expression))

@@ -1,0 +1,154 @@
+"""One spelling for the many ways in which LaTeX writes the same answer."""
+
+import re
+from functools import lru_cache
+
+
+_CHARACTERS = str.maketrans(
+    {
+        "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "÷": "/", "π": r"\pi ", "∞": r"\infty ", "°": "",
+        "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "±": r"\pm ", "√": r"\sqrt ", "’": "'", "\u00a0": " ",
+    }
+)  # fmt: skip
+_UNITS = (
+    r"(?:square |cubic |sq\.? |cu\.? )?(?:millimeters?|centimeters?|kilometers?|meters?|metres?|cm|mm|km|ft|feet|foot|"
+    r"inch(?:es)?|in|yards?|yd|miles?|mi|mph|degrees?|deg|radians?|rad|seconds?|sec|minutes?|mins?|hours?|hrs?|days?|"
+    r"weeks?|months?|years?|dollars?|cents?|pounds?|lbs?|ounces?|oz|grams?|kg|liters?|litres?|mL|gallons?|units?|"
+    r"percent|pts?|points?)"
+)
+_STEPS = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"\\\$|(?<!\\)\$|(?<!\\)\\[()\[\]]", ""),
+        (r"\{,\}|,\\!\s*|\\!,\s*", ","),
+        (r"(?<=\d)\\[,;: ](?=\d{3}(?!\d))", ","),
+        # Two numbers, where 1,234 is one.
+        (r"(?<=\d),\s+(?=\d{3}(?!\d))", ";"),
+        (r"\\!|\\(?:left|right|m?[bB]igg?[lrm]?)(?![a-zA-Z])\.?|\\(?:display|text|script)style(?![a-zA-Z])", ""),
+        (r"\\(?:limits|nolimits)(?![a-zA-Z])", ""),
+        (r"(?<!\\)\\[,;:> ]|~|\\q?quad(?![a-zA-Z])|\\(?:h|v)space\*?\{[^{}]*\}", " "),
+        (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
+        (r"\\(?:leqslant|leqq|leq|le)(?![a-zA-Z])", r"\\le "),
+        (r"\\(?:geqslant|geqq|geq|ge)(?![a-zA-Z])", r"\\ge "),
+        (r"\\(?:neq|ne)(?![a-zA-Z])", r"\\ne "),
+        (r"\\lt(?![a-zA-Z])", "<"),
+        (r"\\gt(?![a-zA-Z])", ">"),
+        (r"\\lbrace(?![a-zA-Z])", r"\\{"),
+        (r"\\rbrace(?![a-zA-Z])", r"\\}"),
+        (r"\\(?:d|l|c|v)?dots[cbmio]?(?![a-zA-Z])", r"\\ldots "),
+        (r"\^\s*\{?\s*\\(?:circ|degree)(?![a-zA-Z])\s*\}?|\\degree(?![a-zA-Z])", ""),
+        (r"\+\s*(?=\\infty)", ""),
+        (r"\\(?:math(?:rm|bf|it|sf)|boldsymbol|textbf|textit|textrm|text)(?![a-zA-Z])\s*\{([a-zA-Z])\}", r"\1 "),
+        (r"\\(?:mathrm|mathbf|mathit|mathsf|textbf|textit|textrm|textnormal|texttt|mbox|operatorname\*?|rm|bf)"
+         r"(?![a-zA-Z])\s*\{", r"\\text{"),
+        (r"[,;]?\s*\\text\{\s*[,;]?\s*(?:and|or)?\s*\}|[,;]?\s*(?<=[\s\d})])(?:and|or)(?=[\s\d\\({])", ","),
+        (r"\\text\{\s*(?:percent|\\?%)\s*\}|\\%|(?<=\d)\s*percent\b", "%"),
+        (r"np\.(?=[a-z])", r"\\"),
+    )
+]  # fmt: skip
+_BARE_ARGUMENT = (
+    (re.compile(r"\\frac\s*(\d|[a-zA-Z])\s*(?=[\d{a-zA-Z\\])"), r"\\frac{\1}"),
+    (re.compile(r"(\\frac\s*\{[^{}]*\})\s*(\d|[a-zA-Z])"), r"\1{\2}"),
+    (re.compile(r"\\sqrt\s*(\d|[a-zA-Z])"), r"\\sqrt{\1}"),
+    (re.compile(r"([_^])\s*\{\s*(\w)\s*\}"), r"\1\2"),
+)
+_TRAILING_TEXT = re.compile(r"(?<=[\w})\]%!])\s*\\text\{([^{}]*)\}\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*$")
+_TRAILING_UNIT = re.compile(rf"(?<=[\d}})\s%])\s*(?:{_UNITS})(?:\s*\^\s*\{{?\s*[23]\s*\}}?)?\s*$")
+_LOGIC = re.compile(r"\b(?:if|when|where|for|and|or|is|are|not|all|any|with|then|such|mod)\b")
+_SPACE_AROUND_SYMBOL = re.compile(r" ?([^\w ]) ?")
+_COMMAND_AND_LETTER = re.compile(r"(\\[a-zA-Z]+)(?: (?=[a-zA-Z]))?")
+
+
+@lru_cache(maxsize=10_000)
+def plain(answer: str) -> str:
+    r"""
+    An answer without what does not change its meaning: `$`, sizes, spacing, fonts, degree signs, units behind it, a
+    final full stop; fractions, roots and relations are spelled in one way.
+
+    Args:
+        answer (`str`):
+            Content of a box, or a gold answer.
+
+    Returns:
+        `str`: LaTeX that is equal to another answer's if both differ in notation only.
+
+    Example:
+
+    ```python
+    >>> plain(r"\left( 3, \dfrac12 \right)"), plain(r"864 \mbox{ inches}^2"), plain("10,\\!080")
+    ('(3,\\frac{1}{2})', '864', '10,080')
+    ```
+    """
+    text = answer.translate(_CHARACTERS).strip()
+    while text.startswith("\\boxed{") and _wraps(text, len("\\boxed"), len(text) - 1):
+        text = text[len("\\boxed{") : -1].strip()
+    for pattern, replacement in _STEPS:
+        text = pattern.sub(replacement, text)
+    for pattern, replacement in _BARE_ARGUMENT:
+        text = pattern.sub(replacement, text)
+    text = " ".join(text.split()).rstrip(".,;!" if not text.endswith("!") else ".,;").strip()
+    text = _without_unit(text)
+    while text.startswith("{") and _wraps(text, 0, len(text) - 1):
+        text = text[1:-1].strip()
+    return _COMMAND_AND_LETTER.sub(_keep_apart, _SPACE_AROUND_SYMBOL.sub(r"\1", text))
+
+
+def words(answer: str) -> str | None:
+    r"""
+    The words of an answer that is text, lower case, or `None` if it is mathematics.
+
+    Example:
+
+    ```python
+    >>> words(r"\text{Evelyn}"), words("No solution"), words("ab"), words("2k")
+    ('evelyn', 'no solution', None, None)
+    ```
+    """
+    inner = re.sub(r"\\text\{([^{}]*)\}", r" \1 ", answer)
+    letters = " ".join(inner.replace("-", " ").split()).rstrip(".").casefold()
+    if not re.fullmatch(r"[^\W\d_]+(?:[ '][^\W\d_]+)*", letters):
+        return None
+    return letters if "\\text" in answer or len(letters) > 3 else None
+
+
+def option_letter(answer: str) -> str | None:
+    r"""
+    The letter of a multiple-choice answer: `C`, `(C)`, `\text{(C)}`, `C. five`, `(C) \ 5`; else `None`.
+
+    Example:
+
+    ```python
+    >>> option_letter(r"\text{(C)}"), option_letter("C. five"), option_letter("CD")
+    ('C', 'C', None)
+    ```
+    """
+    inner = re.sub(r"\\text\{([^{}]*)\}", r" \1 ", answer).strip()
+    match = re.match(r"(?:\(([A-Za-z])\)|([A-Z])(?=$|[.:)])|([a-z])\))", inner)
+    return next(letter for letter in match.groups() if letter).upper() if match else None
+
+
+def _keep_apart(match: re.Match[str]) -> str:
+    # Without its space \pi r would become \pir.
+    return match[1] + (" " if match[0].endswith(" ") else "")
+
+
+def _without_unit(text: str) -> str:
+    match = _TRAILING_TEXT.search(text)
+    if match and not _LOGIC.search(match[1]):
+        return text[: match.start()].rstrip()
+    match = _TRAILING_UNIT.search(text)
+    return text[: match.start()].rstrip() if match and match.start() else text
+
+
+def _wraps(text: str, opening: int, closing: int) -> bool:
+    """Whether the brace at `opening` closes at `closing`."""
+    depth, at = 0, opening
+    while at < len(text):
+        if text[at] == "\\":
+            at += 2
+            continue
+        depth += (text[at] == "{") - (text[at] == "}")
+        if depth == 0:
+            return at == closing
+        at += 1
+    return False

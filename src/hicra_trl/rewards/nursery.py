@@ -1,0 +1,88 @@
+"""The process that forks grading workers: `python -m hicra_trl.rewards.nursery CONTROL_FD MEMORY_BYTES`.
+
+It imports SymPy once, so that a worker costs a fork: milliseconds, where a fresh interpreter costs half a second. It
+is an interpreter of its own, without the threads and the devices of the trainer, so that forking it is safe; and it
+does not import the main module, which in a script without `if __name__ == "__main__"` would train again.
+"""
+
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from multiprocessing.connection import Connection
+from typing import Any
+
+from . import algebra
+from .answers import expressions, same_answer
+from .gold import Gold
+from .workers import FORK, MESSAGE
+
+
+_CPU_SECONDS = 3600
+
+
+def main(control: socket.socket, memory: int) -> None:
+    """Forks and kills workers as it is told, until the other side is gone; then ends with all of them."""
+    _warm_up()
+    workers: set[int] = set()
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, MESSAGE.size, 1)
+        if not message:
+            break
+        order, pid = MESSAGE.unpack(message)
+        if order == FORK:
+            pid = os.fork()
+            if pid == 0:
+                control.close()
+                _serve(Connection(descriptors[0]), memory)
+            os.close(descriptors[0])
+            workers.add(pid)
+            control.sendall(MESSAGE.pack(FORK, pid))
+        elif pid in workers:
+            _end(pid)
+            workers.discard(pid)
+    for pid in workers:
+        _end(pid)
+
+
+def _warm_up() -> None:
+    """What SymPy sets up on first use is then in every worker."""
+    for answer, gold in (("b+a", "a+b"), (r"\frac{\sqrt{2}}{2}", r"\frac{1}{\sqrt{2}}"), ("(x+1)^2", "x^2+2x+1")):
+        algebra.equal(answer, gold)
+
+
+def _end(pid: int) -> None:
+    # A process id is not given away again before it is waited for.
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def _serve(connection: Connection, memory: int) -> None:
+    """Answers requests until the other side is gone."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory,) * 2)
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS,) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    while True:
+        try:
+            request = json.loads(connection.recv_bytes())
+        except EOFError:
+            os._exit(0)
+        try:
+            reply = _answer(**request)
+        except MemoryError:
+            reply = "memory"
+        connection.send_bytes(json.dumps(reply).encode())
+
+
+def _answer(answer: str | None, gold: dict[str, Any]) -> bool | str:
+    """A verdict; or, without an answer, the first piece of the gold answer that has no meaning, and else nothing."""
+    target = Gold(**gold)
+    if answer is None:
+        return next((piece for piece in expressions(target.answer) if not algebra.understood(piece)), "")
+    return bool(same_answer(answer, target, algebra.equal))
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
