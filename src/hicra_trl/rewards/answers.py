@@ -12,13 +12,18 @@ from .structure import Parts, read_parts, unbracketed
 Algebra = Callable[[str, str], bool]
 
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|approx|equiv)(?![a-zA-Z])")
-_UNEVALUATED = re.compile(r"\\(?:sum|prod|int|iint|oint|lim|bigcup|bigcap)(?![a-zA-Z])")
+_UNEVALUATED = re.compile(r"\\(?:sum|prod|int|iint|oint|lim|bigcup|bigcap|ldots)(?![a-zA-Z])")
 _NAME = re.compile(
-    r"(?:\\(?!frac|sqrt|sum|int|log|ln|sin|cos|tan|binom)[a-zA-Z]+|[a-zA-Z])"
-    r"(?:[ a-zA-Z']|\\[a-zA-Z]+|\{[a-zA-Z0-9 \\]*\}|_[a-zA-Z0-9]|_(?=\{)|\^\{?\\prime\}?|\([a-zA-Z0-9, ]*\))*"
+    r"(?=\\?[a-zA-Z])"
+    r"(?:[ a-zA-Z']|\\(?!frac|sqrt|sum|int|log|ln|sin|cos|tan|binom|not|neg|lnot|pm)[a-zA-Z]++|\{[a-zA-Z0-9 \\]*\}"
+    r"|_[a-zA-Z0-9]|_(?=\{)|\^\{?\\prime\}?|\([a-zA-Z0-9, ]*\))*+"
 )
+_NUMBER_IN_TEXT = re.compile(r"\\text\{[^{}]*\d")
+_NEGATION = re.compile(r"\bnot?\b")
+_BASE = re.compile(r"(\d+)_\{?(\d+)\}?", re.ASCII)
 _MEMBER = re.compile(r"\\in(?![a-zA-Z])\s*")
 MAX_NAME_CHARACTERS = 40
+MAX_EQUALITIES = 10
 
 
 def same_answer(answer: str, gold: Gold, algebra: Algebra | None = None) -> bool | None:
@@ -90,9 +95,15 @@ def _same(left: str, right: str, algebra: Algebra | None) -> bool | None:
     numbers = read_number(left), read_number(right)
     if None not in numbers:
         return numbers[0].equals(numbers[1])
-    options = option_letter(left), option_letter(right)
-    if None not in options:
-        return options[0] == options[1]
+    option = option_letter(right)
+    if option and (chosen := option_letter(left, alone=False)):
+        return chosen == option
+    bases = _BASE.fullmatch(left), _BASE.fullmatch(right)
+    if bases[1] and (bases[0] or left.isdecimal()):
+        # The base may be left out, but not be another.
+        return left == bases[1][1] if bases[0] is None else bases[0].groups() == bases[1].groups()
+    if bases[0]:
+        return False
     texts = words(left), words(right)
     if None not in texts:
         return texts[0] == texts[1]
@@ -115,7 +126,7 @@ def _same(left: str, right: str, algebra: Algebra | None) -> bool | None:
 
 
 def _untexted(text: str) -> str:
-    return re.sub(r"\\text|[{} ]", "", text).casefold()
+    return " ".join(re.sub(r"\\text\{([^{}]*)\}", r" \1 ", text).split()).casefold()
 
 
 def _same_parts(
@@ -130,7 +141,7 @@ def _same_parts(
     if theirs.ordered or (ours.ordered and ours.kind != "()"):
         same_number = len(ours.parts) == len(theirs.parts)
         return same_number and _all(_same(a, b, algebra) for a, b in zip(ours.parts, theirs.parts))
-    if len(ours.parts) == len(theirs.parts):
+    if len(ours.parts) == len(theirs.parts) or ours.ordered:
         return _matching(ours.parts, theirs.parts, algebra)
     return _matching(tuple(dict.fromkeys(ours.parts)), tuple(dict.fromkeys(theirs.parts)), algebra)
 
@@ -173,28 +184,40 @@ def _matching(ours: tuple[str, ...], theirs: tuple[str, ...], algebra: Algebra |
 
 
 def _same_equation(left: str, right: str, algebra: Algebra | None) -> bool | None:
+    if left.count("=") > MAX_EQUALITIES:
+        return False
     if "=" in left and "=" not in right:
         # A chain such as 10/2=5: every member must be right, or 1=2=5 would be.
         return _all(_same(member, right, algebra) for member in left.split("="))
-    return False if "=" in right and "=" not in left else _ask(left, right, algebra)
+    if "=" in right and "=" not in left:
+        return False
+    return _ask(left, right, algebra)
 
 
 def _split_name(text: str) -> tuple[str, str] | None:
     r"""`("x", "5")` of `x=5`, `("x", "[0,1]")` of `x\in[0,1]`; `None` if what stands on the left is no name."""
     name, sign, value = text.partition("=")
-    if not sign or len(name) > MAX_NAME_CHARACTERS or not _NAME.fullmatch(name.strip()):
+    if not sign or not _is_name(name):
         member = _MEMBER.search(text)
-        if not member:
+        if not member or not _is_name(text[: member.start()]):
             return None
         name, value = text[: member.start()], text[member.end() :]
-        if len(name) > MAX_NAME_CHARACTERS or not _NAME.fullmatch(name.strip()):
-            return None
-    return (name.replace(" ", ""), value.strip()) if value.strip() else None
+    # Of x=1,y=2 the name is not x.
+    assignments = "=" in value and ("," in value or ";" in value)
+    if not value.strip() or assignments or value.count("=") > MAX_EQUALITIES:
+        return None
+    return name.replace(" ", ""), value.strip()
+
+
+def _is_name(text: str) -> bool:
+    if len(text) > MAX_NAME_CHARACTERS or _NEGATION.search(text):
+        return False
+    return _NAME.fullmatch(text.strip()) is not None
 
 
 def _ask(left: str, right: str, algebra: Algebra | None) -> bool | None:
-    """Leaves the decision to algebra, unless the answer only repeats what was to be computed."""
-    if _UNEVALUATED.search(left) and not _UNEVALUATED.search(right):
+    """Leaves the decision to algebra, unless the answer repeats what was to be computed, or hides digits in text."""
+    if any(pattern.search(left) and not pattern.search(right) for pattern in (_UNEVALUATED, _NUMBER_IN_TEXT)):
         return False
     return None if algebra is None else algebra(left, right)
 

@@ -71,6 +71,7 @@ def _closing_brace(text: str, start: int) -> int | None:
 def _depth(content: str) -> int:
     depth = deepest = 0
     for token in _BRACKET.finditer(content):
-        depth += 1 if token[0] in "{([" else -1
+        # Not below 0: closing brackets in front would make room for deeper nesting.
+        depth = depth + 1 if token[0] in "{([" else max(0, depth - 1)
         deepest = max(deepest, depth)
     return deepest

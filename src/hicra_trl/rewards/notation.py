@@ -16,7 +16,7 @@ _UNITS = (
     r"weeks?|months?|years?|dollars?|cents?|pounds?|lbs?|ounces?|oz|grams?|kg|liters?|litres?|mL|gallons?|units?|"
     r"percent|pts?|points?)"
 )
-_STEPS = [
+_SPACING = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"\\\$|(?<!\\)\$|(?<!\\)\\[()\[\]]", ""),
@@ -27,6 +27,12 @@ _STEPS = [
         (r"\\!|\\(?:left|right|m?[bB]igg?[lrm]?)(?![a-zA-Z])\.?|\\(?:display|text|script)style(?![a-zA-Z])", ""),
         (r"\\(?:limits|nolimits)(?![a-zA-Z])", ""),
         (r"(?<!\\)\\[,;:> ]|~|\\q?quad(?![a-zA-Z])|\\(?:h|v)space\*?\{[^{}]*\}", " "),
+    )
+]
+_SPELLINGS = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"\\boxed ?\{", "{"),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\(?:leqslant|leqq|leq|le)(?![a-zA-Z])", r"\\le "),
         (r"\\(?:geqslant|geqq|geq|ge)(?![a-zA-Z])", r"\\ge "),
@@ -36,16 +42,19 @@ _STEPS = [
         (r"\\lbrace(?![a-zA-Z])", r"\\{"),
         (r"\\rbrace(?![a-zA-Z])", r"\\}"),
         (r"\\(?:d|l|c|v)?dots[cbmio]?(?![a-zA-Z])", r"\\ldots "),
-        (r"\^\s*\{?\s*\\(?:circ|degree)(?![a-zA-Z])\s*\}?|\\degree(?![a-zA-Z])", ""),
-        (r"\+\s*(?=\\infty)", ""),
-        (r"\\(?:math(?:rm|bf|it|sf)|boldsymbol|textbf|textit|textrm|text)(?![a-zA-Z])\s*\{([a-zA-Z])\}", r"\1 "),
-        (r"\\(?:mathrm|mathbf|mathit|mathsf|textbf|textit|textrm|textnormal|texttt|mbox|operatorname\*?|rm|bf)"
-         r"(?![a-zA-Z])\s*\{", r"\\text{"),
-        (r"[,;]?\s*\\text\{\s*[,;]?\s*(?:and|or)?\s*\}|[,;]?\s*(?<=[\s\d})])(?:and|or)(?=[\s\d\\({])", ","),
-        (r"\\text\{\s*(?:percent|\\?%)\s*\}|\\%|(?<=\d)\s*percent\b", "%"),
+        (r"\^ ?\{? ?\\(?:circ|degree)(?![a-zA-Z]) ?\}?|\\degree(?![a-zA-Z])", ""),
+        (r"\+ ?(?=\\infty)", ""),
+        (r"\\(?:math(?:rm|bf|it|sf)|boldsymbol|textbf|textit|textrm|text)(?![a-zA-Z]) ?\{([a-zA-Z])\}", r"\1 "),
+        (
+            r"\\(?:mathrm|mathbf|mathit|mathsf|textbf|textit|textrm|textnormal|texttt|mbox|operatorname\*?|rm|bf)"
+            r"(?![a-zA-Z]) ?\{",
+            r"\\text{",
+        ),
+        (r"[,;]? ?\\text\{ ?[,;]? ?(?:and|or)? ?\}|[,;]? ?(?<=[ \d})])(?:and|or)(?=[ \d\\({])", ","),
+        (r"\\text\{ ?(?:percent|\\?%) ?\}|\\%|(?<=\d) ?percent\b", "%"),
         (r"np\.(?=[a-z])", r"\\"),
     )
-]  # fmt: skip
+]
 _BARE_ARGUMENT = (
     (re.compile(r"\\frac\s*(\d|[a-zA-Z])\s*(?=[\d{a-zA-Z\\])"), r"\\frac{\1}"),
     (re.compile(r"(\\frac\s*\{[^{}]*\})\s*(\d|[a-zA-Z])"), r"\1{\2}"),
@@ -57,6 +66,10 @@ _TRAILING_UNIT = re.compile(rf"(?<=[\d}})\s%])\s*(?:{_UNITS})(?:\s*\^\s*\{{?\s*[
 _LOGIC = re.compile(r"\b(?:if|when|where|for|and|or|is|are|not|all|any|with|then|such|mod)\b")
 _SPACE_AROUND_SYMBOL = re.compile(r" ?([^\w ]) ?")
 _COMMAND_AND_LETTER = re.compile(r"(\\[a-zA-Z]+)(?: (?=[a-zA-Z]))?")
+_TEXT = re.compile(r"\\text\{([^{}]*)\}")
+_OPTION = re.compile(r"\(([A-Z])\)[.:]?|([A-Z])(?=$|[.:)])[.:)]?|\(([a-z])\)$|([a-z])\)$")
+_OPTION_TEXT = re.compile(r"[\w\\-]")
+_OTHER_OPTION = re.compile(r"(?:^|[.,;: (])[A-Z](?=[.,;: )]|$)")
 
 
 @lru_cache(maxsize=10_000)
@@ -79,12 +92,12 @@ def plain(answer: str) -> str:
     ('(3,\\frac{1}{2})', '864', '10,080')
     ```
     """
-    text = answer.translate(_CHARACTERS).strip()
-    while text.startswith("\\boxed{") and _wraps(text, len("\\boxed"), len(text) - 1):
-        text = text[len("\\boxed{") : -1].strip()
-    for pattern, replacement in _STEPS:
+    text = answer.translate(_CHARACTERS)
+    for pattern, replacement in _SPACING:
         text = pattern.sub(replacement, text)
-    for pattern, replacement in _BARE_ARGUMENT:
+    # Before the patterns that allow for white space: long runs of it would take them cubic time.
+    text = " ".join(text.split())
+    for pattern, replacement in (*_SPELLINGS, *_BARE_ARGUMENT):
         text = pattern.sub(replacement, text)
     text = " ".join(text.split()).rstrip(".,;!" if not text.endswith("!") else ".,;").strip()
     text = _without_unit(text)
@@ -104,27 +117,38 @@ def words(answer: str) -> str | None:
     ('evelyn', 'no solution', None, None)
     ```
     """
-    inner = re.sub(r"\\text\{([^{}]*)\}", r" \1 ", answer)
+    inner = _TEXT.sub(r" \1 ", answer)
     letters = " ".join(inner.replace("-", " ").split()).rstrip(".").casefold()
     if not re.fullmatch(r"[^\W\d_]+(?:[ '][^\W\d_]+)*", letters):
         return None
     return letters if "\\text" in answer or len(letters) > 3 else None
 
 
-def option_letter(answer: str) -> str | None:
+def option_letter(answer: str, alone: bool = True) -> str | None:
     r"""
-    The letter of a multiple-choice answer: `C`, `(C)`, `\text{(C)}`, `C. five`, `(C) \ 5`; else `None`.
+    The letter of a multiple-choice answer: `C`, `(C)`, `\text{(C)}`, `C.`; else `None`.
+
+    Args:
+        answer (`str`):
+            An answer as [`plain`] leaves it.
+        alone (`bool`, *optional*, defaults to `True`):
+            Whether the option's text may not follow, as in `C. five` and `(C) 5`.
 
     Example:
 
     ```python
-    >>> option_letter(r"\text{(C)}"), option_letter("C. five"), option_letter("CD")
-    ('C', 'C', None)
+    >>> option_letter(r"\text{(C)}"), option_letter("C.five"), option_letter("C.five", alone=False)
+    ('C', None, 'C')
     ```
     """
-    inner = re.sub(r"\\text\{([^{}]*)\}", r" \1 ", answer).strip()
-    match = re.match(r"(?:\(([A-Za-z])\)|([A-Z])(?=$|[.:)])|([a-z])\))", inner)
-    return next(letter for letter in match.groups() if letter).upper() if match else None
+    inner = _TEXT.sub(r" \1 ", answer).strip()
+    match = _OPTION.match(inner)
+    if not match:
+        return None
+    rest = inner[match.end() :].strip()
+    if rest and (alone or not _OPTION_TEXT.match(rest) or _OTHER_OPTION.search(rest)):
+        return None
+    return next(letter for letter in match.groups() if letter).upper()
 
 
 def _keep_apart(match: re.Match[str]) -> str:

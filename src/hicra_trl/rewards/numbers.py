@@ -38,7 +38,8 @@ class Number:
 
     def equals(self, other: "Number") -> bool:
         """
-        Whether two numbers are equal: exactly, or rounded or cut to the six or more decimals that one of them has.
+        Whether two numbers are equal: exactly, or rounded or cut to the six or more decimals, at least five of them
+        significant, that one of them has.
 
         A percent sign counts as a unit, and as a hundredth: 50 % equals 50 and 0.5.
 
@@ -65,7 +66,12 @@ class Number:
             return True
         for rounded, exact in ((self, other), (other, self)):
             places = rounded.decimals
-            if places is None or places < 6 or (exact.decimals is not None and exact.decimals <= places):
+            if (
+                places is None
+                or places < 6
+                or abs(rounded.value) * 10**places < 10**4
+                or (exact.decimals is not None and exact.decimals <= places)
+            ):
                 continue
             unit = Fraction(1, 10**places)
             away = abs(rounded.value) - abs(exact.value)

@@ -67,13 +67,13 @@ def _serve(connection: Connection, memory: int) -> None:
     while True:
         try:
             request = json.loads(connection.recv_bytes())
-        except EOFError:
+            try:
+                reply = _answer(**request)
+            except MemoryError:
+                reply = "memory"
+            connection.send_bytes(json.dumps(reply).encode())
+        except (EOFError, OSError):
             os._exit(0)
-        try:
-            reply = _answer(**request)
-        except MemoryError:
-            reply = "memory"
-        connection.send_bytes(json.dumps(reply).encode())
 
 
 def _answer(answer: str | None, gold: dict[str, Any]) -> bool | str:
