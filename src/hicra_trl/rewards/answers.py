@@ -73,7 +73,7 @@ def _option(text: str, choices: tuple[str, ...]) -> int | None:
     for at, choice in enumerate(choices):
         if _folded(text) == _folded(choice):
             return at
-    letter = option_letter(text)
+    letter = option_letter(text, alone=False)
     at = ord(letter) - ord("A") if letter else len(choices)
     if at < len(choices):
         return at

@@ -5,6 +5,7 @@ is an interpreter of its own, without the threads and the devices of the trainer
 does not import the main module, which in a script without `if __name__ == "__main__"` would train again.
 """
 
+import ctypes
 import json
 import os
 import resource
@@ -21,30 +22,39 @@ from .workers import FORK, MESSAGE
 
 
 _CPU_SECONDS = 3600
+_PR_SET_PDEATHSIG = 1
 
 
 def main(control: socket.socket, memory: int) -> None:
     """Forks and kills workers as it is told, until the other side is gone; then ends with all of them."""
     _warm_up()
     workers: set[int] = set()
-    while True:
-        message, descriptors, _, _ = socket.recv_fds(control, MESSAGE.size, 1)
-        if not message:
-            break
-        order, pid = MESSAGE.unpack(message)
-        if order == FORK:
-            pid = os.fork()
-            if pid == 0:
-                control.close()
-                _serve(Connection(descriptors[0]), memory)
-            os.close(descriptors[0])
-            workers.add(pid)
-            control.sendall(MESSAGE.pack(FORK, pid))
-        elif pid in workers:
+    try:
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(control, MESSAGE.size, 1)
+            if not message:
+                return
+            order, pid = MESSAGE.unpack(message)
+            if order == FORK:
+                pid = os.fork()
+                if pid == 0:
+                    control.close()
+                    try:
+                        _serve(Connection(descriptors[0]), memory)
+                    finally:
+                        # What follows is the nursery's.
+                        os._exit(1)
+                os.close(descriptors[0])
+                workers.add(pid)
+                control.sendall(MESSAGE.pack(FORK, pid))
+            elif pid in workers:
+                _end(pid)
+                workers.discard(pid)
+    except OSError:
+        return
+    finally:
+        for pid in workers:
             _end(pid)
-            workers.discard(pid)
-    for pid in workers:
-        _end(pid)
 
 
 def _warm_up() -> None:
@@ -61,6 +71,9 @@ def _end(pid: int) -> None:
 
 def _serve(connection: Connection, memory: int) -> None:
     """Answers requests until the other side is gone."""
+    if sys.platform == "linux":
+        # Dies with its nursery, should that be killed.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_AS, (memory,) * 2)
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -73,7 +86,7 @@ def _serve(connection: Connection, memory: int) -> None:
                 reply = "memory"
             connection.send_bytes(json.dumps(reply).encode())
         except (EOFError, OSError):
-            os._exit(0)
+            return
 
 
 def _answer(answer: str | None, gold: dict[str, Any]) -> bool | str:

@@ -86,14 +86,19 @@ class Workers:
         results: list[Any] = [Failed("timeout", hurried=True)] * len(tasks)
         if not tasks:
             return results
-        self._idle.append(self._take())
-        end = time.monotonic() + batch_timeout
-        fair = batch_timeout * self.num_workers / len(tasks)
-        if fair < timeout:
-            self._work(tasks, range(len(tasks)), fair / 2, end, results)
-        late = [at for at, result in enumerate(results) if result == Failed("timeout", hurried=True)]
-        for at in self._work(tasks, late, timeout, end, results):
-            results[at] = Failed("timeout")
+        try:
+            self._idle.append(self._take())
+            end = time.monotonic() + batch_timeout
+            fair = batch_timeout * self.num_workers / len(tasks)
+            if fair < timeout:
+                self._work(tasks, range(len(tasks)), fair / 2, end, results)
+            late = [at for at, result in enumerate(results) if result == Failed("timeout", hurried=True)]
+            for at in self._work(tasks, late, timeout, end, results):
+                results[at] = Failed("timeout")
+        except BaseException:
+            # Ctrl-C among others: what is under way must not answer the next batch.
+            self.close()
+            raise
         return results
 
     def close(self) -> None:
@@ -108,29 +113,31 @@ class Workers:
         """Fills in `results`, and returns the tasks that were killed after all of `timeout`."""
         killed: list[int] = []
         queue = deque(order)
+        died: set[int] = set()
         busy: dict[Connection, _Worker] = {}
-        try:
-            while busy or (queue and time.monotonic() < end):
-                while queue and len(busy) < self.num_workers and time.monotonic() < end:
-                    worker = self._take()
-                    worker.start(queue.popleft(), tasks, min(time.monotonic() + timeout, end))
-                    busy[worker.connection] = worker
-                soonest = min((worker.deadline for worker in busy.values()), default=end)
-                for connection in wait(list(busy), max(0.0, soonest - time.monotonic())):
-                    worker = busy.pop(connection)
-                    results[worker.task] = worker.reply()
-                    if isinstance(results[worker.task], Failed) or worker.tasks_done >= _TASKS_PER_WORKER:
-                        self._nursery.kill(worker)
-                    else:
-                        self._idle.append(worker)
-                for worker in [worker for worker in busy.values() if worker.deadline <= time.monotonic()]:
-                    self._nursery.kill(busy.pop(worker.connection))
-                    if worker.deadline < end:
-                        killed.append(worker.task)
-        except BaseException:
-            # Ctrl-C among others: what is under way must not answer the next batch.
-            self.close()
-            raise
+        while busy or (queue and time.monotonic() < end):
+            while queue and len(busy) < self.num_workers and time.monotonic() < end:
+                worker = self._take()
+                worker.start(queue.popleft(), tasks, min(time.monotonic() + timeout, end))
+                busy[worker.connection] = worker
+            soonest = min((worker.deadline for worker in busy.values()), default=end)
+            for connection in wait(list(busy), max(0.0, soonest - time.monotonic())):
+                worker = busy.pop(connection)
+                reply = worker.reply()
+                if reply == Failed("crash") and worker.task not in died:
+                    # It may have been killed from outside, for another's hunger for memory: once more.
+                    died.add(worker.task)
+                    queue.appendleft(worker.task)
+                else:
+                    results[worker.task] = reply
+                if isinstance(reply, Failed) or worker.tasks_done >= _TASKS_PER_WORKER:
+                    self._nursery.kill(worker)
+                else:
+                    self._idle.append(worker)
+            for worker in [worker for worker in busy.values() if worker.deadline <= time.monotonic()]:
+                self._nursery.kill(busy.pop(worker.connection))
+                if worker.deadline < end:
+                    killed.append(worker.task)
         return killed
 
     def _take(self) -> "_Worker":
@@ -198,7 +205,7 @@ class _Nursery:
         try:
             self._control.sendall(MESSAGE.pack(KILL, worker.pid))
         except OSError:
-            # The nursery is gone, and took its workers along.
+            # The nursery is gone, and its workers with it.
             return
 
 
