@@ -23,6 +23,8 @@ from .workers import FORK, MESSAGE
 
 _CPU_SECONDS = 3600
 _PR_SET_PDEATHSIG = 1
+# A worker that once held this fraction of its memory is not used again.
+_SPENT = 4
 
 
 def main(control: socket.socket, memory: int) -> None:
@@ -83,8 +85,10 @@ def _serve(connection: Connection, memory: int) -> None:
             try:
                 reply = _answer(**request)
             except MemoryError:
-                reply = "memory"
-            connection.send_bytes(json.dumps(reply).encode())
+                reply = False
+            # SymPy takes a MemoryError for an answer, so it is the peak that tells.
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            connection.send_bytes(json.dumps({"reply": reply, "spent": peak > memory / _SPENT}).encode())
         except (EOFError, OSError):
             return
 

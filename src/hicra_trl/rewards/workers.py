@@ -130,7 +130,7 @@ class Workers:
                     queue.appendleft(worker.task)
                 else:
                     results[worker.task] = reply
-                if isinstance(reply, Failed) or worker.tasks_done >= _TASKS_PER_WORKER:
+                if worker.spent:
                     self._nursery.kill(worker)
                 else:
                     self._idle.append(worker)
@@ -157,6 +157,7 @@ class _Worker:
         self.pid = pid
         self.connection = connection
         self.tasks_done = 0
+        self.spent = False
 
     def start(self, task: int, tasks: Sequence[dict[str, Any]], deadline: float) -> None:
         self.task, self.deadline = task, deadline
@@ -169,10 +170,12 @@ class _Worker:
     def reply(self) -> Any:
         self.tasks_done += 1
         try:
-            reply = json.loads(self.connection.recv_bytes())
+            message = json.loads(self.connection.recv_bytes())
         except (EOFError, OSError):
+            self.spent = True
             return Failed("crash")
-        return Failed("memory") if reply == "memory" else reply
+        self.spent = message["spent"] or self.tasks_done >= _TASKS_PER_WORKER
+        return Failed("memory") if message["spent"] and message["reply"] is False else message["reply"]
 
 
 class _Nursery:
