@@ -213,6 +213,13 @@ def test_a_letter_and_its_option_are_equal(answer, gold, right):
     assert same_answer(answer, Gold(gold, choices=CHOICES)) is right
 
 
+def test_a_letter_is_an_option_before_it_is_a_text():
+    choices = ("D", "F", "C", "A")
+    assert same_answer("A", Gold("A", choices=choices)) is True
+    assert same_answer("D", Gold("A", choices=choices)) is False
+    assert same_answer("(F)", Gold("B", choices=choices)) is True
+
+
 @pytest.mark.parametrize(
     ("answer", "gold", "right"),
     [

@@ -8,6 +8,7 @@ COMMANDS = {
     "train": "train a model with HICRA (or GRPO, at alpha 0) from a recipe",
     "mine": "mine the strategic grams of a corpus of correct solutions",
     "lexicon": "show, check, compare, publish a lexicon of strategic grams, or test how much depends on it",
+    "eval": "evaluate a model on the paper's benchmarks, show the results, or compare two evaluations",
     "playground": "pretrain a tiny reasoner, train it with GRPO and HICRA, and compare: minutes on two CPU cores",
     "highlight": "mark the planning tokens of a text or of a run's completions in an HTML page",
 }

@@ -1,1 +1,9 @@
 """How good a model is: benchmarks, sampling, pass@k with intervals."""
+
+from ..dynamics import pass_at_k
+from .benchmarks import BENCHMARKS, Benchmark
+from .items import Item, load_items
+from .sample import Sample
+
+
+__all__ = ["BENCHMARKS", "Benchmark", "Item", "Sample", "load_items", "pass_at_k"]

@@ -70,13 +70,14 @@ def _same_option(left: str, right: str, choices: tuple[str, ...]) -> bool:
 
 
 def _option(text: str, choices: tuple[str, ...]) -> int | None:
-    for at, choice in enumerate(choices):
-        if _folded(text) == _folded(choice):
+    # Where one option's text is another option's letter, it is the letter that was asked for.
+    for letter in (option_letter(text), option_letter(text, alone=False)):
+        at = ord(letter) - ord("A") if letter else len(choices)
+        if at < len(choices):
             return at
-    letter = option_letter(text, alone=False)
-    at = ord(letter) - ord("A") if letter else len(choices)
-    if at < len(choices):
-        return at
+        for at, choice in enumerate(choices):
+            if _folded(text) == _folded(choice):
+                return at
     number = read_number(text)
     equal = [at for at, choice in enumerate(choices) if number and (n := read_number(choice)) and number.equals(n)]
     return equal[0] if len(equal) == 1 else None

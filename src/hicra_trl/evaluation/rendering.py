@@ -1,0 +1,126 @@
+"""Prompts as a model's own tokenizer, processor and chat template make them."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from transformers import (
+    AutoConfig,
+    AutoProcessor,
+    AutoTokenizer,
+    ProcessorMixin,
+)
+
+from .conversation import conversation, text_prompt
+from .images import IMAGE_MARK
+from .items import Item
+from .sampling import Prompt, token_limit
+from .settings import EvalArguments
+
+
+_MODEL_FILES = ("*.safetensors", "*.bin", "config.json", "generation_config.json", "tokenizer*", "chat_template*")
+_TAIL = 1 << 20
+
+
+class Renderer:
+    """
+    Makes prompts for a model that is loaded here, and reads what it writes.
+
+    Args:
+        args ([`EvalArguments`]):
+            Names the model, and says how a problem becomes a prompt.
+        images (`bool`):
+            Whether items have images.
+
+    Attributes:
+        config ([`~transformers.PretrainedConfig`]):
+            The model's config.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            The model's tokenizer.
+        processor ([`~transformers.ProcessorMixin`] or `None`):
+            Its processor, where items have images.
+
+    Raises:
+        `ValueError`: if there is no such model, or no chat template where one is asked for.
+    """
+
+    def __init__(self, args: EvalArguments, images: bool) -> None:
+        self.args = args
+        source = {"revision": args.model_revision or "main", "trust_remote_code": args.trust_remote_code}
+        self.processor: ProcessorMixin | None = None
+        try:
+            self.config = AutoConfig.from_pretrained(args.model, **source)
+            if images:
+                self.processor = AutoProcessor.from_pretrained(args.model, **source)
+                self.tokenizer = self.processor.tokenizer
+            else:
+                self.tokenizer = AutoTokenizer.from_pretrained(args.model, **source)
+        except OSError as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"no model {args.model!r}: expected a folder or a model on the Hub ({reason})") from error
+        if args.prompt_format == "chat" and (self.processor or self.tokenizer).chat_template is None:
+            raise ValueError(f"{args.model} has no chat template: expected one, or prompt_format 'text'")
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that prompt and completion have together; `None` for a model without such a limit."""
+        return self.args.max_model_length or getattr(self.config.get_text_config(), "max_position_embeddings", None)
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """The commit of a model on the Hub, or what the files of a local one amount to."""
+        folder = Path(self.args.model)
+        if folder.is_dir():
+            return {"fingerprint": files_fingerprint(folder)}
+        return {"commit": str(self.config._commit_hash)}
+
+    def prompt(self, item: Item) -> Prompt:
+        """The prompt of an item; raises `ValueError` if the context has no place for a completion."""
+        prompt = self.render(item)
+        self.limit(prompt)
+        return prompt
+
+    def render(self, item: Item) -> Prompt:
+        """The prompt of an item, however long."""
+        if self.args.prompt_format == "text":
+            text = plain_prompt(item, self.args)
+            ids = self.tokenizer(text).input_ids
+        else:
+            messages = conversation(item, self.args.instruction, self.args.system_prompt)
+            text = (self.processor or self.tokenizer).apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, **template_arguments(self.args)
+            )
+            # The template writes the special tokens itself.
+            ids = self.tokenizer(text, add_special_tokens=False).input_ids
+        return Prompt(item, text, tuple(ids), self.processor.image_token if self.processor else IMAGE_MARK)
+
+    def limit(self, prompt: Prompt) -> int:
+        """Most tokens of a completion of `prompt`."""
+        return token_limit(prompt.item.id, len(prompt.ids), self.args.max_tokens, self.context)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What sampled tokens say, without special ones."""
+        return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def files_fingerprint(folder: Path) -> str:
+    """16 hexadecimal digits that change with a model's weights, config, tokenizer or chat template."""
+    digest = hashlib.sha256()
+    for file in sorted({file for pattern in _MODEL_FILES for file in folder.glob(pattern) if file.is_file()}):
+        with file.open("rb") as content:
+            # Weights are large, and training changes all of them: their end tells.
+            content.seek(max(0, file.stat().st_size - _TAIL))
+            digest.update(f"{file.name} {file.stat().st_size}\n".encode() + content.read())
+    return digest.hexdigest()[:16]
+
+
+def plain_prompt(item: Item, args: EvalArguments) -> str:
+    """A problem and the instruction, without a chat template."""
+    if item.images:
+        raise ValueError(f"item {item.id!r} has images: expected prompt_format 'chat', got 'text'")
+    return text_prompt(item, args.instruction)
+
+
+def template_arguments(args: EvalArguments) -> dict[str, bool]:
+    """What the chat template is told."""
+    return {} if args.enable_thinking is None else {"enable_thinking": args.enable_thinking}

@@ -1,0 +1,197 @@
+"""What an evaluation is asked to do."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..training.data import BOXED_INSTRUCTION
+
+
+# Settings that change how the work is done, not what is drawn from the model or how it is judged.
+HOW = (
+    "base_url",
+    "api_key_env",
+    "concurrency",
+    "batch_size",
+    "tensor_parallel_size",
+    "gpu_memory_utilization",
+    "output_dir",
+    "dry_run",
+    "push_to_hub",
+)
+_AT_LEAST_ONE = (
+    "num_samples",
+    "max_items",
+    "max_tokens",
+    "concurrency",
+    "batch_size",
+    "tensor_parallel_size",
+    "max_model_length",
+)
+
+
+@dataclass
+class EvalArguments:
+    """
+    What is evaluated, and how it is sampled and judged.
+
+    Args:
+        model (`str`):
+            A folder, a model on the Hub, `"playground"` for the playground's base, or the name that a server knows.
+        model_revision (`str`, *optional*):
+            Branch, tag or commit of a model on the Hub.
+        trust_remote_code (`bool`, *optional*, defaults to `False`):
+            Run the code that a model on the Hub brings along.
+        benchmarks (`list[str]`):
+            Names of benchmarks.
+        override (`list[str]`, *optional*):
+            Facts of benchmarks to replace, each `NAME.FIELD=VALUE`: `aime24.dataset=my_aime24.jsonl`.
+        num_samples (`int`, *optional*):
+            Samples of each item. Defaults to what each benchmark says.
+        max_items (`int`, *optional*):
+            Only the first items of each benchmark.
+        engine (`str`, *optional*, defaults to `"transformers"`):
+            What samples: `"transformers"`, `"vllm"`, or a `"server"` with an OpenAI-compatible interface.
+        temperature (`float`, *optional*, defaults to `0.6`):
+            Sampling temperature; 0 is greedy.
+        top_p (`float`, *optional*, defaults to `0.95`):
+            Sample from the smallest set of tokens with this probability.
+        top_k (`int`, *optional*, defaults to `0`):
+            Sample from this many tokens; 0 is off.
+        max_tokens (`int`, *optional*, defaults to `32768`):
+            Most tokens of a completion. Prompt and completion together never exceed the model's context length.
+        seed (`int`, *optional*, defaults to `0`):
+            Every sample's own seed depends on it.
+        prompt_format (`str`, *optional*, defaults to `"chat"`):
+            How a problem becomes a prompt: `"chat"` is a user turn in the model's chat template, `"text"` is plain.
+        instruction (`str`, *optional*):
+            Appended to each problem, after an empty line. Defaults to asking for the answer in `\\boxed{}`; empty for
+            none.
+        system_prompt (`str`, *optional*):
+            A system turn before the problem.
+        enable_thinking (`bool`, *optional*):
+            Passed to the chat template where it is set.
+        answer_after_think (`bool`, *optional*, defaults to `False`):
+            Judge only what follows the last `</think>`: a completion without one has no answer.
+        strategic_grams (`str`, *optional*, defaults to `"paper"`):
+            The lexicon that planning tokens are counted with, as [`~hicra_trl.grams.StrategicGrams.load`] takes it.
+        dtype (`str`, *optional*, defaults to `"auto"`):
+            Type of the weights: `"auto"` is the one they are stored in.
+        batch_size (`int`, *optional*, defaults to `32`):
+            Completions that transformers samples together.
+        max_model_length (`int`, *optional*):
+            Context length. Defaults to the one in the model's config.
+        tensor_parallel_size (`int`, *optional*, defaults to `1`):
+            GPUs that vLLM spreads the model over.
+        gpu_memory_utilization (`float`, *optional*, defaults to `0.9`):
+            Share of a GPU's memory that vLLM takes.
+        base_url (`str`, *optional*):
+            Address of the server, such as `http://localhost:8000/v1`.
+        api_key_env (`str`, *optional*, defaults to `"OPENAI_API_KEY"`):
+            Environment variable with the server's key; none is sent where it is not set.
+        concurrency (`int`, *optional*, defaults to `64`):
+            Requests that a server gets at once.
+        output_dir (`str`, *optional*, defaults to `"runs/eval"`):
+            Folder of samples and results. The same command goes on with what is there.
+        dry_run (`bool`, *optional*, defaults to `False`):
+            Print the plan and the first prompt, and stop.
+        push_to_hub (`str`, *optional*):
+            Add the results to this model on the Hub, `user/name`.
+
+    Raises:
+        `ValueError`: for a setting that is missing or out of its range, or two that contradict each other.
+    """
+
+    model: str | None = field(
+        default=None,
+        metadata={"help": "A folder, a model on the Hub, 'playground', or the name that a server knows."},
+    )
+    model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit of a model on the Hub."})
+    trust_remote_code: bool = field(
+        default=False, metadata={"help": "Run the code that a model on the Hub brings along."}
+    )
+    benchmarks: list[str] = field(default_factory=list, metadata={"help": "Names of benchmarks."})
+    override: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Facts of benchmarks to replace, each NAME.FIELD=VALUE: aime24.dataset=my_aime24.jsonl"},
+    )
+    num_samples: int | None = field(
+        default=None, metadata={"help": "Samples of each item. Default: what each benchmark says."}
+    )
+    max_items: int | None = field(default=None, metadata={"help": "Only the first items of each benchmark."})
+    engine: Literal["transformers", "vllm", "server"] = field(
+        default="transformers",
+        metadata={"help": "What samples: transformers, vllm, or a server with an OpenAI-compatible interface."},
+    )
+    temperature: float = field(default=0.6, metadata={"help": "Sampling temperature; 0 is greedy."})
+    top_p: float = field(
+        default=0.95, metadata={"help": "Sample from the smallest set of tokens with this probability."}
+    )
+    top_k: int = field(default=0, metadata={"help": "Sample from this many tokens; 0 is off."})
+    max_tokens: int = field(
+        default=32768, metadata={"help": "Most tokens of a completion, within the model's context length."}
+    )
+    seed: int = field(default=0, metadata={"help": "Every sample's own seed depends on it."})
+    prompt_format: Literal["chat", "text"] = field(
+        default="chat", metadata={"help": "'chat' is a user turn in the model's chat template, 'text' is plain."}
+    )
+    instruction: str = field(
+        default=BOXED_INSTRUCTION,
+        metadata={"help": "Appended to each problem, after an empty line; empty for none."},
+    )
+    system_prompt: str | None = field(default=None, metadata={"help": "A system turn before the problem."})
+    enable_thinking: bool | None = field(
+        default=None, metadata={"help": "Passed to the chat template where it is set."}
+    )
+    answer_after_think: bool = field(
+        default=False, metadata={"help": "Judge only what follows the last </think>; without one, no answer."}
+    )
+    strategic_grams: str = field(
+        default="paper", metadata={"help": "'paper', a text file with one gram a line, a folder, or a Hub dataset."}
+    )
+    dtype: str = field(default="auto", metadata={"help": "Type of the weights; 'auto' is the one they are stored in."})
+    batch_size: int = field(default=32, metadata={"help": "Completions that transformers samples together."})
+    max_model_length: int | None = field(
+        default=None, metadata={"help": "Context length. Default: the one in the model's config."}
+    )
+    tensor_parallel_size: int = field(default=1, metadata={"help": "GPUs that vLLM spreads the model over."})
+    gpu_memory_utilization: float = field(default=0.9, metadata={"help": "Share of a GPU's memory that vLLM takes."})
+    base_url: str | None = field(
+        default=None, metadata={"help": "Address of the server, such as http://localhost:8000/v1."}
+    )
+    api_key_env: str = field(
+        default="OPENAI_API_KEY", metadata={"help": "Environment variable with the server's key, where one is needed."}
+    )
+    concurrency: int = field(default=64, metadata={"help": "Requests that a server gets at once."})
+    output_dir: str = field(
+        default="runs/eval",
+        metadata={"help": "Folder of samples and results. The same command goes on with what is there."},
+    )
+    dry_run: bool = field(default=False, metadata={"help": "Print the plan and the first prompt, and stop."})
+    push_to_hub: str | None = field(
+        default=None, metadata={"help": "Add the results to this model on the Hub, user/name."}
+    )
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ValueError("no model: expected a folder, a model on the Hub, or the name that a server knows")
+        if not self.benchmarks:
+            raise ValueError("no benchmarks: expected the name of at least one")
+        for name in _AT_LEAST_ONE:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.temperature < 0:
+            raise ValueError(f"temperature must be at least 0, got {self.temperature}")
+        if self.top_k < 0:
+            raise ValueError(f"top_k must be at least 0 (off), got {self.top_k}")
+        for name in ("top_p", "gpu_memory_utilization"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in (0, 1], got {getattr(self, name)}")
+        if (self.engine == "server") != (self.base_url is not None):
+            raise ValueError(
+                f"the engine 'server' goes with a base_url, got engine {self.engine!r} and base_url {self.base_url!r}"
+            )
+        if self.prompt_format == "text":
+            for name in ("system_prompt", "enable_thinking"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} needs prompt_format 'chat', got 'text'")
