@@ -76,7 +76,7 @@ def _option(text: str, choices: tuple[str, ...]) -> int | None:
         if at < len(choices):
             return at
         for at, choice in enumerate(choices):
-            if _folded(text) == _folded(choice):
+            if _folded(unbracketed(text)) == _folded(unbracketed(choice)):
                 return at
     number = read_number(text)
     equal = [at for at, choice in enumerate(choices) if number and (n := read_number(choice)) and number.equals(n)]
