@@ -1,9 +1,12 @@
 import json
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from trl import TrlParser
 
-from hicra_trl.training.data import BOXED_INSTRUCTION, DataArguments, load_prompts
+from hicra_trl.training.data import BOXED_INSTRUCTION, DataArguments, load_prompts, load_training_prompts
 
 
 def write(path, rows):
@@ -77,6 +80,37 @@ def test_gsm8k(pytestconfig):
 def test_what_is_missing_is_named(row, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         load(write(tmp_path / "data.jsonl", [row]))
+
+
+def test_whole_numbers_that_became_floats_are_whole_again(tmp_path):
+    rows = [{"problem": "?", "answer": gold} for gold in (27.0, -3.0, 0.5)]
+    assert load(write(tmp_path / "data.parquet", rows))["solution"] == ["27", "-3", "0.5"]
+
+
+@pytest.mark.parametrize("gold", [float("nan"), float("inf")])
+def test_a_gold_that_is_no_number_is_refused(gold, tmp_path):
+    rows = [{"problem": "?", "answer": 1.5}, {"problem": "?", "answer": gold}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data.parquet")
+    with pytest.raises(ValueError, match=r"row 1, 'answer': expected a gold answer \(text or number\), got (nan|inf)"):
+        load(str(tmp_path / "data.parquet"))
+
+
+def test_lists_in_a_recipe_and_on_the_command_line(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("dataset_name: dapo\nextra_datasets: [deepscaler]\ndecontaminate: aime.jsonl\n")
+    argv = ["--config", str(recipe), "--dataset_path", "a.parquet", "b.json"]
+    (args,) = TrlParser((DataArguments,)).parse_args_and_config(argv)
+    assert args.dataset_names == ["dapo", "deepscaler"]
+    assert (args.dataset_path, args.decontaminate) == (["a.parquet", "b.json"], ["aime.jsonl"])
+
+
+def test_a_dataset_is_read_from_its_path(tmp_path):
+    file = write(tmp_path / "data.jsonl", [{"question": "1 + 1?", "answer": "so\n#### 2"}])
+    args = DataArguments(dataset_name="openai/gsm8k", dataset_path=[file], gold_marker="####")
+    assert load_training_prompts(args)["solution"] == load_prompts("openai/gsm8k", "train", args)["solution"] == ["2"]
+    args = DataArguments(dataset_name=file, dataset_config="main")
+    with pytest.raises(ValueError, match="is a file and has no configuration 'main'"):
+        load_training_prompts(args)
 
 
 def test_a_null_gold_is_named_with_its_row(tmp_path):

@@ -29,10 +29,13 @@ def summary_line(logs: dict[str, float], step: int, max_steps: int) -> str | Non
     'step  3/60  reward 0.500  length 31.0'
     ```
     """
+    head = f"step {step:>{len(str(max_steps))}}/{max_steps}"
+    passes = [f"pass@{key.rpartition('_')[2]} {logs[key]:.3f}" for key in logs if key.startswith("held_out/pass_at_")]
+    if passes:
+        return "  ".join([head, "held out", *passes])
     prefix, label = ("eval_", "held out") if "eval_reward" in logs else ("", "")
     if f"{prefix}reward" not in logs:
         return None
-    head = f"step {step:>{len(str(max_steps))}}/{max_steps}"
     cells = [
         f"{name} {logs[prefix + key]:{form}}" for key, name, form in _COLUMNS if logs.get(prefix + key) is not None
     ]

@@ -1,19 +1,18 @@
 """Prompts and gold answers from any dataset, mapped to the columns that TRL and the rewards read."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from datasets import Dataset, load_dataset
-from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
-from pyarrow import ArrowInvalid
+from datasets import Dataset
+
+from .known_datasets import find_known, read_known
+from .mixture import drop_overlaps, mix
+from .overlap import COVERAGE, NGRAM
+from .sources import GOLD_COLUMNS, PROMPT_COLUMNS, as_gold, find_column, read_rows
 
 
-PROMPT_COLUMNS = ("prompt", "problem", "question")
-# Where a dataset has both, `solution` is a worked solution and `answer` what it ends on.
-GOLD_COLUMNS = ("answer", "solution")
 BOXED_INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
-_BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
 
 @dataclass
@@ -23,11 +22,27 @@ class DataArguments:
 
     Args:
         dataset_name (`str`):
-            A JSONL or parquet file, or a dataset on the Hub.
+            A JSONL or parquet file, or a dataset on the Hub. The paper's training sets have short names: `dapo`,
+            `deepscaler` and `virl39k`. They, and their repositories, need no columns to be named, lose repeated and
+            unusable rows, and keep no other columns.
+        extra_datasets (`list[str]`, *optional*):
+            More such datasets to train on, put one behind the other. A problem that comes again is then taken once,
+            and not at all if its gold answers differ.
+        dataset_path (`list[str]`, *optional*):
+            A file or folder for each of `dataset_name` and `extra_datasets`, in this order, to read instead of the
+            Hub: the same dataset from another place.
         dataset_config (`str`, *optional*):
-            Configuration of a dataset on the Hub.
+            Configuration of `dataset_name` on the Hub. `dapo` has `"all"`, which is its default, `"en"` and `"cn"`.
         dataset_split (`str`, *optional*, defaults to `"train"`):
             Split to train on.
+        decontaminate (`list[str]`, *optional*):
+            Benchmarks, as files or datasets on the Hub (of these all splits): prompts that overlap with one of their
+            problems are dropped.
+        decontaminate_ngram (`int`, *optional*, defaults to `8`):
+            Words of the n-grams that a prompt and a problem are compared by.
+        decontaminate_coverage (`float`, *optional*, defaults to `0.5`):
+            Share of the words of a prompt, or of a problem, that have to lie in n-grams of both. 0 drops every prompt
+            that shares a single n-gram, which most often is a common phrase.
         eval_dataset_name (`str`, *optional*):
             Dataset to evaluate on during training, with `eval_strategy`. Defaults to `dataset_name`.
         eval_dataset_split (`str`, *optional*):
@@ -47,10 +62,28 @@ class DataArguments:
     """
 
     dataset_name: str | None = field(
-        default=None, metadata={"help": "A JSONL or parquet file, or a dataset on the Hub."}
+        default=None,
+        metadata={"help": "dapo, deepscaler, virl39k, a JSONL or parquet file, or a dataset on the Hub."},
     )
-    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a dataset on the Hub."})
+    extra_datasets: list[str] = field(
+        default_factory=list, metadata={"help": "More datasets to train on, put behind dataset_name."}
+    )
+    dataset_path: list[str] = field(
+        default_factory=list,
+        metadata={"help": "A file or folder for dataset_name and each of extra_datasets, instead of the Hub."},
+    )
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of dataset_name on the Hub."})
     dataset_split: str = field(default="train", metadata={"help": "Split to train on."})
+    decontaminate: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Benchmarks (files or Hub datasets): prompts that overlap with their problems are dropped."},
+    )
+    decontaminate_ngram: int = field(
+        default=NGRAM, metadata={"help": "Words of the n-grams by which prompts and benchmarks are compared."}
+    )
+    decontaminate_coverage: float = field(
+        default=COVERAGE, metadata={"help": "Share of words in shared n-grams from which a prompt is dropped."}
+    )
     eval_dataset_name: str | None = field(
         default=None,
         metadata={"help": "Dataset to evaluate on during training (with eval_strategy). Default: dataset_name."},
@@ -76,6 +109,54 @@ class DataArguments:
         metadata={"help": "Appended to each plain problem; empty for none. A column named prompt is left alone."},
     )
 
+    def __post_init__(self) -> None:
+        # A recipe may give a single string where the command line gives a list of one.
+        for name in ("extra_datasets", "dataset_path", "decontaminate"):
+            if isinstance(getattr(self, name), str):
+                setattr(self, name, [getattr(self, name)])
+        if self.dataset_path and len(self.dataset_path) != len(self.dataset_names):
+            raise ValueError(
+                f"dataset_path must have a path for each of {self.dataset_names}, got {len(self.dataset_path)}"
+            )
+        # Of a run, also the datasets that its own fields name.
+        named = [getattr(self, f.name) for f in fields(self) if f.name.endswith("dataset_name")]
+        read = {*named, *self.extra_datasets} - {None}
+        given = [name for name in ("prompt_column", "gold_column", "gold_marker") if getattr(self, name) is not None]
+        if read and given and all(find_known(name) for name in read):
+            raise ValueError(f"{' and '.join(given)}: the columns of {', '.join(sorted(read))} are known")
+        if len(set(self.dataset_names)) != len(self.dataset_names):
+            raise ValueError(f"expected each dataset once, got {self.dataset_names}")
+
+    @property
+    def dataset_names(self) -> list[str]:
+        """All datasets to train on, in order."""
+        return [name for name in (self.dataset_name, *self.extra_datasets) if name is not None]
+
+
+def load_training_prompts(args: DataArguments) -> Dataset:
+    """
+    Loads everything that `args` trains on: all datasets, one behind the other, without what benchmarks have too.
+
+    Args:
+        args ([`DataArguments`]):
+            What to load, and how to read it.
+
+    Returns:
+        [`~datasets.Dataset`]: as [`load_prompts`] returns it.
+
+    Raises:
+        `ValueError`: as in [`load_prompts`], and if no prompt is left.
+    """
+    if not args.dataset_names:
+        raise ValueError("no dataset_name: expected a .jsonl or .parquet file or a dataset on the Hub")
+    parts = [load_prompts(name, args.dataset_split, args) for name in args.dataset_names]
+    prompts = parts[0] if len(parts) == 1 else mix(parts, args.dataset_names, _tail(args))
+    if not args.decontaminate:
+        return prompts
+    return drop_overlaps(
+        prompts, args.decontaminate, args.decontaminate_ngram, args.decontaminate_coverage, _tail(args)
+    )
+
 
 def load_prompts(name: str, split: str, args: DataArguments) -> Dataset:
     """
@@ -83,68 +164,45 @@ def load_prompts(name: str, split: str, args: DataArguments) -> Dataset:
 
     Args:
         name (`str`):
-            A JSONL or parquet file, or a dataset on the Hub.
+            A JSONL or parquet file, a dataset on the Hub, or the short name of one of the paper's.
         split (`str`):
             Split to load.
         args ([`DataArguments`]):
             How to read it.
 
     Returns:
-        [`~datasets.Dataset`]: with `prompt` (text or conversation) and `solution` (the gold answer, a string).
+        [`~datasets.Dataset`]: with `prompt` (text or conversation) and `solution` (the gold answer, a string). Of the
+            paper's datasets nothing else stays but the `images` of ViRL39K, which TRL puts before the text.
 
     Raises:
         `ValueError`: if there is no such dataset or split, a file is broken, a column is missing or a row has no gold
             answer; the message says what was got and what was expected.
     """
-    dataset = _load(name, split, args.dataset_config)
-    prompt = _column(dataset, args.prompt_column, PROMPT_COLUMNS, "problems", name)
-    gold = _column(dataset, args.gold_column, GOLD_COLUMNS, "gold answers", name)
-    taken = {prompt, gold, "prompt", "solution"} & set(dataset.column_names)
+    path = dict(zip(args.dataset_names, args.dataset_path)).get(name)
+    config = args.dataset_config if name == args.dataset_name else None
+    known = find_known(name)
+    if known:
+        dataset = read_known(*known, split, config, path)
+        prompt, gold, marker = "problem", "solution", None
+    else:
+        dataset = read_rows(path or name, split, config)
+        prompt = find_column(dataset, args.prompt_column, PROMPT_COLUMNS, "problems", name)
+        gold = find_column(dataset, args.gold_column, GOLD_COLUMNS, "gold answers", name)
+        marker = args.gold_marker
     # Only plain values go into the function: its hash then is the same in every process, and the cache serves all.
-    tail = f"\n\n{args.instruction}" if args.instruction else ""
-    chat, marker = args.prompt_format == "chat", args.gold_marker
+    tail, chat = _tail(args), args.prompt_format == "chat"
+    if not chat and "images" in dataset.column_names:
+        raise ValueError(f"{name} has images: expected prompt_format 'chat', got 'text'")
+    taken = {prompt, gold, "prompt", "solution"} & set(dataset.column_names)
 
     def to_prompt(row: dict[str, Any], index: int) -> dict[str, Any]:
         problem = row[prompt]
         if isinstance(problem, str) and prompt != "prompt":
             problem = [{"role": "user", "content": problem + tail}] if chat else problem + tail
-        return {"prompt": problem, "solution": _gold(row[gold], marker, f"{name}, row {index}, {gold!r}")}
+        return {"prompt": problem, "solution": as_gold(row[gold], f"{name}, row {index}, {gold!r}", marker)}
 
     return dataset.map(to_prompt, with_indices=True, remove_columns=sorted(taken), desc=f"Reading {Path(name).name}")
 
 
-def _load(name: str, split: str, config: str | None) -> Dataset:
-    suffix = Path(name).suffix
-    try:
-        if Path(name).is_file():
-            if suffix not in _BUILDERS:
-                raise ValueError(f"dataset file {name} must end in .jsonl, .json or .parquet, got {suffix!r}")
-            return load_dataset(_BUILDERS[suffix], data_files=name, split=split)
-        if suffix in _BUILDERS:
-            raise ValueError(f"no dataset file at {name}")
-        return load_dataset(name, config, split=split)
-    except (DatasetNotFoundError, ConnectionError) as error:
-        raise ValueError(f"no dataset {name!r}: expected a .jsonl or .parquet file or a dataset on the Hub") from error
-    except (DatasetGenerationError, ArrowInvalid) as error:
-        raise ValueError(f"cannot read {name}: {error.__cause__ or error}") from error
-
-
-def _column(dataset: Dataset, given: str | None, candidates: tuple[str, ...], what: str, name: str) -> str:
-    wanted = (given,) if given else candidates
-    for column in wanted:
-        if column in dataset.column_names:
-            return column
-    raise ValueError(f"{name} has no column of {what}: expected {' or '.join(wanted)}, got {dataset.column_names}")
-
-
-def _gold(value: Any, marker: str | None, where: str) -> str:
-    if value is None or isinstance(value, list | dict):
-        raise ValueError(f"{where}: expected a gold answer (text or number), got {value!r}")
-    gold = str(value)
-    if marker:
-        if marker not in gold:
-            raise ValueError(f"{where}: expected the marker {marker!r} in the gold answer, got {gold[-60:]!r}")
-        gold = gold.rsplit(marker, 1)[1]
-    if not gold.strip():
-        raise ValueError(f"{where}: the gold answer is empty")
-    return gold.strip()
+def _tail(args: DataArguments) -> str:
+    return f"\n\n{args.instruction}" if args.instruction else ""

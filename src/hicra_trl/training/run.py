@@ -1,11 +1,8 @@
 """One training run from a parsed recipe; every process of `accelerate launch` runs this file."""
 
-import importlib
 import json
 import os
 import platform
-import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -20,68 +17,70 @@ from transformers.trainer_utils import get_last_checkpoint
 from trl import ModelConfig, TrlParser, get_peft_config, get_quantization_config
 
 from ..grams import PlanningTokenLabeler, StrategicGrams
-from ..rewards import BoxedAccuracyReward
 from .callbacks import SummaryCallback
 from .config import HICRAConfig
-from .data import DataArguments, load_prompts
+from .data import DataArguments, load_prompts, load_training_prompts
+from .held_out import PassAtKCallback
+from .reward_functions import RewardArguments, check_golds, drop_unreadable, load_rewards
 from .trainer import HICRATrainer, check_same_lexicon
 
 
-REWARDS = {"boxed_accuracy": BoxedAccuracyReward}
 CONFIG_FILE = "resolved_config.yaml"
 MANIFEST_FILE = "manifest.json"
 
 
 @dataclass
-class RunArguments(DataArguments):
+class RunArguments(DataArguments, RewardArguments):
     """
     What a recipe says beside [`HICRAConfig`] and [`~trl.ModelConfig`].
 
     Args:
-        reward_funcs (`list[str]`, *optional*, defaults to `["boxed_accuracy"]`):
-            Rewards, summed: `boxed_accuracy`, or the dotted path of any function that TRL takes. The first one judges
-            `hicra/pass_at_k`.
+        held_out_dataset_name (`str`, *optional*):
+            Problems to measure pass@k on while training, strictly graded, whatever the rewards; read as
+            `dataset_name` is.
+        held_out_split (`str`, *optional*):
+            Its split. Defaults to `train` for a file, which has no other, and to `test` on the Hub.
+        held_out_steps (`int`, *optional*, defaults to `50`):
+            Steps from one measurement to the next.
+        held_out_samples (`int`, *optional*, defaults to `4`):
+            Completions of each problem.
     """
 
-    reward_funcs: list[str] = field(
-        default_factory=lambda: ["boxed_accuracy"],
-        metadata={"help": "Rewards, summed: 'boxed_accuracy', or the dotted path of a function that TRL takes."},
+    held_out_dataset_name: str | None = field(
+        default=None, metadata={"help": "Problems to measure pass@k on while training, whatever the rewards."}
     )
-
-
-def load_reward(name: str) -> Callable:
-    """The reward function of a name or a dotted path, such as `my_package.rewards.brevity`."""
-    if name in REWARDS:
-        return REWARDS[name]()
-    module, _, function = name.rpartition(".")
-    if not module:
-        raise ValueError(f"no reward {name!r}: expected {' or '.join(REWARDS)}, or a dotted path")
-    sys.path.insert(0, os.getcwd())
-    try:
-        return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"cannot load the reward {name!r}: {error}") from error
-    finally:
-        sys.path.pop(0)
+    held_out_split: str | None = field(
+        default=None, metadata={"help": "Its split. Default: 'train' for a file, 'test' on the Hub."}
+    )
+    held_out_steps: int = field(default=50, metadata={"help": "Steps from one held-out measurement to the next."})
+    held_out_samples: int = field(default=4, metadata={"help": "Completions of each held-out problem."})
 
 
 def load_data(run_args: RunArguments, config: HICRAConfig) -> dict[str, Any]:
     """Loads what the recipe names, as the trainer's `train_dataset`, `eval_dataset` and `reward_funcs`."""
-    if run_args.dataset_name is None:
-        raise ValueError("no dataset_name: expected a .jsonl or .parquet file or a dataset on the Hub")
+    prompts = load_training_prompts(run_args)
     return {
-        "train_dataset": load_prompts(run_args.dataset_name, run_args.dataset_split, run_args),
+        "train_dataset": drop_unreadable(prompts, run_args),
         "eval_dataset": None if config.eval_strategy == "no" else _load_eval_prompts(run_args),
-        "reward_funcs": [load_reward(name) for name in run_args.reward_funcs],
+        "reward_funcs": load_rewards(run_args, config.max_completion_length),
     }
 
 
 def _load_eval_prompts(run_args: RunArguments) -> Dataset:
     if run_args.eval_dataset_name is None and run_args.eval_dataset_split is None:
         raise ValueError("eval_strategy is set: expected an eval_dataset_name or an eval_dataset_split, got neither")
-    name = run_args.eval_dataset_name or run_args.dataset_name
-    split = run_args.eval_dataset_split or ("train" if Path(name).is_file() else "test")
-    return load_prompts(name, split, run_args)
+    return _load_unseen(run_args.eval_dataset_name or run_args.dataset_name, run_args.eval_dataset_split, run_args)
+
+
+def load_held_out(run_args: RunArguments) -> Dataset | None:
+    """The problems of `held_out_dataset_name`, if there is one."""
+    if run_args.held_out_dataset_name is None:
+        return None
+    return _load_unseen(run_args.held_out_dataset_name, run_args.held_out_split, run_args)
+
+
+def _load_unseen(name: str, split: str | None, run_args: RunArguments) -> Dataset:
+    return load_prompts(name, split or ("train" if Path(name).is_file() else "test"), run_args)
 
 
 def build_trainer(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig) -> HICRATrainer:
@@ -103,6 +102,9 @@ def build_trainer(run_args: RunArguments, config: HICRAConfig, model_args: Model
     for callback in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(SummaryCallback)
+    problems = load_held_out(run_args)
+    if problems is not None:
+        trainer.add_callback(PassAtKCallback(trainer, problems, run_args.held_out_steps, run_args.held_out_samples))
     return trainer
 
 
@@ -129,7 +131,10 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
         trust_remote_code=config.trust_remote_code,
     )
     PlanningTokenLabeler(tokenizer, grams)
-    load_data(run_args, config)
+    data = load_data(run_args, config)
+    for prompts in (data["train_dataset"], data["eval_dataset"], load_held_out(run_args)):
+        if prompts is not None:
+            check_golds(prompts, run_args)
     checkpoint = resume_point(config)
     if checkpoint is not None:
         check_same_lexicon(checkpoint, grams)

@@ -1,0 +1,126 @@
+"""Prompts of several datasets as one, and without what benchmarks have too."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, Image, List, concatenate_datasets
+
+from .duplicates import distinct
+from .overlap import COVERAGE, NGRAM, find_overlaps
+from .sources import PROMPT_COLUMNS, find_column, read_rows, say
+
+
+SHOWN = 3
+
+
+def mix(parts: Sequence[Dataset], names: Sequence[str], instruction: str = "") -> Dataset:
+    """
+    Puts datasets one behind the other; of a problem that comes again the first is kept, or none, as
+    [`~hicra_trl.training.duplicates.distinct`] decides.
+
+    Args:
+        parts (`Sequence[Dataset]`):
+            Datasets with `prompt`, `solution` and, some of them, `images`.
+        names (`Sequence[str]`):
+            What to call them.
+        instruction (`str`, *optional*):
+            End of prompts that is not part of a problem.
+
+    Raises:
+        `ValueError`: if columns of the same name have different types, or nothing is left.
+    """
+    if any("images" in part.column_names for part in parts):
+        # Where a prompt has no image, TRL wants an empty list.
+        parts = [part if "images" in part.column_names else _without_images(part) for part in parts]
+    name = " + ".join(names)
+    try:
+        mixed = concatenate_datasets(parts)
+    except ValueError as error:
+        raise ValueError(f"cannot put {name} together: {error}") from error
+    pictured, texts = _has_images(mixed), _texts(mixed, instruction)
+    # Two questions on different images may have the same words: they are not compared.
+    found = distinct((i, texts[i], gold) for i, gold in enumerate(mixed["solution"]) if not pictured[i])
+    keep = sorted([*found.keep, *(i for i, has in enumerate(pictured) if has)])
+    say(
+        f"{name}: {len(mixed):,} prompts, {found.duplicates:,} duplicates, {found.conflicts:,} with conflicting gold "
+        f"answers, {len(keep):,} kept"
+    )
+    if not keep:
+        raise ValueError(f"{name}: expected problems with one gold answer each, got conflicting ones for all")
+    return mixed.select(keep)
+
+
+def drop_overlaps(
+    prompts: Dataset, benchmarks: Sequence[str], n: int = NGRAM, coverage: float = COVERAGE, instruction: str = ""
+) -> Dataset:
+    """
+    Drops the prompts that overlap with a problem of a benchmark, as [`~hicra_trl.training.overlap.find_overlaps`]
+    finds them, and prints the first of them.
+
+    Args:
+        prompts (`Dataset`):
+            With a column `prompt`.
+        benchmarks (`Sequence[str]`):
+            Files, or datasets on the Hub.
+        n (`int`, *optional*, defaults to `8`):
+            Words of an n-gram.
+        coverage (`float`, *optional*, defaults to `0.5`):
+            Least share of words in shared n-grams.
+        instruction (`str`, *optional*):
+            End of prompts that is not part of a problem.
+
+    Raises:
+        `ValueError`: if a benchmark cannot be read, or no prompt is left.
+    """
+    problems, sources = [], []
+    for name in benchmarks:
+        read = read_problems(name)
+        problems += read
+        sources += [f"{Path(name).name}, row {row}" for row in range(len(read))]
+    texts = _texts(prompts, instruction)
+    overlaps = find_overlaps(texts, problems, n, coverage)
+    say(f"decontamination: {len(overlaps):,} of {len(prompts):,} prompts overlap with {len(problems):,} problems")
+    for overlap in overlaps[:SHOWN]:
+        start = " ".join(texts[overlap.prompt].split())[:80]
+        say(f"  dropped: {start!r} ({overlap.coverage:.0%} of {sources[overlap.problem]})")
+    dropped = {overlap.prompt for overlap in overlaps}
+    if len(dropped) == len(prompts):
+        raise ValueError(
+            f"all {len(prompts):,} prompts overlap with {', '.join(benchmarks)}: none is left to train on"
+        )
+    return prompts.select([row for row in range(len(prompts)) if row not in dropped])
+
+
+def read_problems(name: str) -> list[str]:
+    """The problems of a benchmark: a file, or a dataset on the Hub, of which all splits are read."""
+    rows = read_rows(name, split=None)
+    column = find_column(rows, None, PROMPT_COLUMNS, "problems", name)
+    problems = rows[column][:]
+    for row, problem in enumerate(problems):
+        if not isinstance(problem, str):
+            raise ValueError(f"{name}, row {row}, {column!r}: expected a problem of plain text, got {problem!r}")
+    return problems
+
+
+def _texts(prompts: Dataset, instruction: str) -> list[str]:
+    return [_text(prompt).removesuffix(instruction) for prompt in prompts["prompt"]]
+
+
+def _text(prompt: str | list[dict[str, Any]]) -> str:
+    """What the user says."""
+    if isinstance(prompt, str):
+        return prompt
+    contents = [turn["content"] for turn in prompt if turn["role"] == "user"]
+    return "\n".join(c if isinstance(c, str) else "\n".join(part["text"] or "" for part in c) for c in contents)
+
+
+def _has_images(prompts: Dataset) -> list[bool]:
+    if "images" not in prompts.column_names:
+        return [False] * len(prompts)
+    paths = prompts.select_columns("images").cast_column("images", List(Image(decode=False)))
+    return [bool(images) for images in paths["images"]]
+
+
+def _without_images(prompts: Dataset) -> Dataset:
+    return prompts.add_column("images", [[]] * len(prompts), feature=List(Image()))
