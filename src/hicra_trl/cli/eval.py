@@ -69,7 +69,7 @@ def plan(args: EvalArguments) -> str:
     samples = sum(task.size for task in tasks)
     sampled = ", ".join(f"{name} {getattr(args, name)}" for name in ("temperature", "top_p", "top_k", "seed"))
     lines = {
-        "model": args.model + ("" if Path(args.model).is_dir() or args.base_url else " (on the Hub)"),
+        "model": args.model + _whence(args),
         "engine": args.engine + (f" at {args.base_url}" if args.base_url else ""),
         "benchmarks": "\n".join(_task_line(task) for task in tasks),
         "samples": f"{samples:,} of at most {args.max_tokens:,} tokens: {samples * args.max_tokens:,} at most",
@@ -90,6 +90,12 @@ def _first_prompt(args: EvalArguments, tasks: list[Task]) -> str:
         # Pretrained when it is first needed; its prompts are plain text.
         return text_prompt(item, args.instruction)
     return build_engine(args, tasks).prompt(item).text
+
+
+def _whence(args: EvalArguments) -> str:
+    if args.base_url or Path(args.model).is_dir():
+        return ""
+    return ", pretrained where it is not there yet" if args.model == PLAYGROUND else ", from the Hub"
 
 
 def _task_line(task: Task) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from functools import lru_cache
 
 from latex2sympy2_extended import NormalizationConfig
 from math_verify import LatexExtractionConfig, parse, verify
@@ -41,6 +42,7 @@ def equal(answer: str, gold: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=1000)
 def read(expression: str) -> list[Basic | MatrixBase | str]:
     """What math-verify reads in an expression: SymPy objects and the text, or the text alone where it has no sense."""
     for name, replacement in _NAMES:

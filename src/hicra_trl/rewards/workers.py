@@ -9,7 +9,7 @@ import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -22,6 +22,12 @@ FORK, KILL = b"F", b"K"
 # SymPy's caches grow with the variety of what a worker has seen.
 _TASKS_PER_WORKER = 5000
 _SECONDS_TO_END = 5.0
+# What `batch_timeout` is for.
+_TASKS_PER_BATCH = 128
+# Seconds of a task in the first round, and how much more it has in the next.
+_FIRST_SHARE = 0.05
+_GROWTH = 4
+_TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -65,9 +71,10 @@ class Workers:
         """
         Does all tasks in a bounded time.
 
-        Each task may take `timeout` seconds if all of them together then end within `batch_timeout`. Otherwise they
-        first share half of that time equally, and in the other half those that did not end may take `timeout` each:
-        many that hang cannot starve the others.
+        Each task may take `timeout` seconds if all of them together then end within `batch_timeout`. Otherwise there
+        are rounds: in the first each task has 0.05 seconds, and in each that follows four times as many, until it is
+        done or the time is over. So many that hang cannot starve the others. What a task has is processor time, so
+        that a busy machine takes nothing away from it.
 
         Args:
             tasks (`Sequence[dict]`):
@@ -75,7 +82,7 @@ class Workers:
             timeout (`float`):
                 Seconds for one task.
             batch_timeout (`float`):
-                Seconds for all of them, the start of the nursery apart.
+                Seconds for all of them, the start of the nursery apart; in proportion more for more than 128.
 
         Returns:
             `list`: a reply, or [`Failed`], for each task in order.
@@ -88,13 +95,10 @@ class Workers:
             return results
         try:
             self._idle.append(self._take())
-            end = time.monotonic() + batch_timeout
-            fair = batch_timeout * self.num_workers / len(tasks)
-            if fair < timeout:
-                self._work(tasks, range(len(tasks)), fair / 2, end, results)
-            late = [at for at, result in enumerate(results) if result == Failed("timeout", hurried=True)]
-            for at in self._work(tasks, late, timeout, end, results):
-                results[at] = Failed("timeout")
+            end = time.monotonic() + batch_timeout * max(1.0, len(tasks) / _TASKS_PER_BATCH)
+            share = timeout if batch_timeout * self.num_workers >= timeout * len(tasks) else _FIRST_SHARE
+            while self._work(tasks, share, timeout, end, results) and share < timeout:
+                share = min(_GROWTH * share, timeout)
         except BaseException:
             # Ctrl-C among others: what is under way must not answer the next batch.
             self.close()
@@ -108,20 +112,23 @@ class Workers:
             nursery.end()
 
     def _work(
-        self, tasks: Sequence[dict[str, Any]], order: Iterable[int], timeout: float, end: float, results: list[Any]
-    ) -> list[int]:
-        """Fills in `results`, and returns the tasks that were killed after all of `timeout`."""
-        killed: list[int] = []
-        queue = deque(order)
+        self, tasks: Sequence[dict[str, Any]], share: float, timeout: float, end: float, results: list[Any]
+    ) -> bool:
+        """
+        One round: fills in results; a task is killed after `share` seconds of processor time, or `timeout` of any.
+
+        Returns whether there is something left to do, and time to do it.
+        """
+        queue = deque(at for at, result in enumerate(results) if result == Failed("timeout", hurried=True))
         died: set[int] = set()
         busy: dict[Connection, _Worker] = {}
         while busy or (queue and time.monotonic() < end):
             while queue and len(busy) < self.num_workers and time.monotonic() < end:
                 worker = self._take()
-                worker.start(queue.popleft(), tasks, min(time.monotonic() + timeout, end))
+                worker.start(queue.popleft(), tasks, share)
                 busy[worker.connection] = worker
-            soonest = min((worker.deadline for worker in busy.values()), default=end)
-            for connection in wait(list(busy), max(0.0, soonest - time.monotonic())):
+            soonest = min((worker.look_at for worker in busy.values()), default=end)
+            for connection in wait(list(busy), max(0.0, min(soonest, end) - time.monotonic())):
                 worker = busy.pop(connection)
                 reply = worker.reply()
                 if reply == Failed("crash") and worker.task not in died:
@@ -134,11 +141,14 @@ class Workers:
                     self._nursery.kill(worker)
                 else:
                     self._idle.append(worker)
-            for worker in [worker for worker in busy.values() if worker.deadline <= time.monotonic()]:
-                self._nursery.kill(busy.pop(worker.connection))
-                if worker.deadline < end:
-                    killed.append(worker.task)
-        return killed
+            now = time.monotonic()
+            for worker in [worker for worker in busy.values() if min(worker.look_at, end) <= now]:
+                late = now - worker.started >= timeout
+                if late or now >= end or worker.overspent(share):
+                    self._nursery.kill(busy.pop(worker.connection))
+                    if late:
+                        results[worker.task] = Failed("timeout")
+        return Failed("timeout", hurried=True) in results and time.monotonic() < end
 
     def _take(self) -> "_Worker":
         if self._idle:
@@ -159,13 +169,20 @@ class _Worker:
         self.tasks_done = 0
         self.spent = False
 
-    def start(self, task: int, tasks: Sequence[dict[str, Any]], deadline: float) -> None:
-        self.task, self.deadline = task, deadline
+    def start(self, task: int, tasks: Sequence[dict[str, Any]], share: float) -> None:
+        self.task, self.started, self._spent_before = task, time.monotonic(), _processor_seconds(self.pid)
+        self.look_at = self.started + share
         try:
             self.connection.send_bytes(json.dumps(tasks[task]).encode())
         except OSError:
             # It was killed while it was idle; reply() reports that.
             return
+
+    def overspent(self, share: float) -> bool:
+        """Whether the task had its share; if not, when to look again is set to when it may have had it."""
+        left = share - (_processor_seconds(self.pid) - self._spent_before)
+        self.look_at = time.monotonic() + max(left, _TICK)
+        return left < _TICK
 
     def reply(self) -> Any:
         self.tasks_done += 1
@@ -220,3 +237,12 @@ def _end(control: socket.socket, process: subprocess.Popen) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _processor_seconds(pid: int) -> float:
+    """Processor time that a process has had; where the system does not say, the time on the clock."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return time.monotonic()
+    return (int(fields[11]) + int(fields[12])) * _TICK

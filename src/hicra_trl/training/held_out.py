@@ -17,7 +17,6 @@ from ..rewards import Grader
 
 
 PREFIX = "held_out/"
-COMPARISON_SECONDS = 3.0
 # What the two ways of generation call a setting.
 _TRANSFORMERS = {"temperature": "temperature", "top_p": "top_p", "max_completion_length": "max_new_tokens"}
 _VLLM = {"temperature": "temperature", "top_p": "top_p", "max_completion_length": "max_tokens"}
@@ -189,7 +188,7 @@ class PassAtKCallback(TrainerCallback):
         # Not batch_decode: of no completions at all, which a rank may have, it makes one.
         texts = [tokenizer.decode(ids, skip_special_tokens=True) for ids in completion_ids]
         # A grader's own limit is for the batch of a training step.
-        with Grader(batch_timeout=COMPARISON_SECONDS * max(len(texts), 1)) as grader:
+        with Grader() as grader:
             verdicts = grader(texts, golds)
         correct = np.array([verdict.correct for verdict in verdicts]).reshape(-1, self.num_samples).sum(axis=1)
         return [
