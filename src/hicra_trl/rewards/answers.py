@@ -12,15 +12,20 @@ from .structure import Parts, read_parts, unbracketed
 Algebra = Callable[[str, str], bool]
 
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|approx|equiv)(?![a-zA-Z])")
-_UNEVALUATED = re.compile(r"\\(?:sum|prod|int|iint|oint|lim|bigcup|bigcap|ldots)(?![a-zA-Z])")
+_UNEVALUATED = re.compile(r"\\(?:sum|prod|int|iint|oint|lim|bigcup|bigcap|ldots|fbox)(?![a-zA-Z])")
 _NAME = re.compile(
-    r"(?=\\?[a-zA-Z])"
+    r"(?=\\?[a-zA-Z]|\([a-zA-Z])"
     r"(?:[ a-zA-Z']|\\(?!frac|sqrt|sum|int|log|ln|sin|cos|tan|binom|not|neg|lnot|pm)[a-zA-Z]++|\{[a-zA-Z0-9 \\]*\}"
     r"|_[a-zA-Z0-9]|_(?=\{)|\^\{?\\prime\}?|\([a-zA-Z0-9, ]*\))*+"
 )
 _NUMBER_IN_TEXT = re.compile(r"\\text\{[^{}]*\d")
-_NEGATION = re.compile(r"\bnot?\b")
-_BASE = re.compile(r"(\d+)_\{?(\d+)\}?", re.ASCII)
+_VARIABLE = re.compile(
+    r"\\(?:alpha|beta|gamma|delta|epsilon|varepsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|rho|sigma|tau|upsilon|"
+    r"phi|varphi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Sigma|Phi|Psi|Omega)(?![a-zA-Z])|(?<![\\a-zA-Z])[a-zA-Z]"
+)
+_NEGATION = re.compile(r"\bnot?\b|\\(?:not|neg|lnot)")
+# Digits of a number in another base; not a variable with an index.
+_BASE = re.compile(r"(?=[A-Z]*\d)([0-9A-Z]+)_\{?(\d+)\}?", re.ASCII)
 _MEMBER = re.compile(r"\\in(?![a-zA-Z])\s*")
 MAX_NAME_CHARACTERS = 40
 MAX_EQUALITIES = 10
@@ -100,7 +105,7 @@ def _same(left: str, right: str, algebra: Algebra | None) -> bool | None:
     if option and (chosen := option_letter(left, alone=False)):
         return chosen == option
     bases = _BASE.fullmatch(left), _BASE.fullmatch(right)
-    if bases[1] and (bases[0] or left.isdecimal()):
+    if bases[1] and (bases[0] or left.isalnum()):
         # The base may be left out, but not be another.
         return left == bases[1][1] if bases[0] is None else bases[0].groups() == bases[1].groups()
     if bases[0]:
@@ -185,14 +190,23 @@ def _matching(ours: tuple[str, ...], theirs: tuple[str, ...], algebra: Algebra |
 
 
 def _same_equation(left: str, right: str, algebra: Algebra | None) -> bool | None:
-    if left.count("=") > MAX_EQUALITIES:
+    if left.count("=") > MAX_EQUALITIES or (_NEGATION.search(left) and not _NEGATION.search(right)):
         return False
     if "=" in left and "=" not in right:
-        # A chain such as 10/2=5: every member must be right, or 1=2=5 would be.
-        return _all(_same(member, right, algebra) for member in left.split("="))
+        *members, last = left.split("=")
+        # A name such as \sin x or m+n may stand for anything. What holds no letters but the gold answer's must equal
+        # it, or 1=2=5 would be 5.
+        letters = _letters(right)
+        members = [member for member in members if _letters(member) <= letters]
+        return _all(_same(member, right, algebra) for member in (last, *members))
     if "=" in right and "=" not in left:
         return False
     return _ask(left, right, algebra)
+
+
+def _letters(text: str) -> set[str]:
+    """Variables of an expression: letters, Greek ones too, but not those of a function's name."""
+    return set(_VARIABLE.findall(text)) - {"e", "i", "\\pi"}
 
 
 def _split_name(text: str) -> tuple[str, str] | None:

@@ -16,11 +16,14 @@ _UNITS = (
     r"weeks?|months?|years?|dollars?|cents?|pounds?|lbs?|ounces?|oz|grams?|kg|liters?|litres?|mL|gallons?|units?|"
     r"percent|pts?|points?)"
 )
+_FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|ln|log|exp|gcd|lcm|max|min|det|dim|deg|arg"
 _SPACING = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        (r"\\\$|(?<!\\)\$|(?<!\\)\\[()\[\]]", ""),
+        (r"(\\\\) ?\[[^\[\]]*\]", r"\1"),
+        (r"\\text\{ ?\\\$ ?\}|\\\$|(?<!\\)\$|(?<!\\)\\[()\[\]]", ""),
         (r"\{,\}|,\\!\s*|\\!,\s*", ","),
+        (r"\\text\{ ?: ?\}|\{:\}|\\colon(?![a-zA-Z])", ":"),
         (r"(?<=\d)\\[,;: ](?=\d{3}(?!\d))", ","),
         # Two numbers, where 1,234 is one.
         (r"(?<=\d),\s+(?=\d{3}(?!\d))", ";"),
@@ -33,6 +36,15 @@ _SPELLINGS = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"\\boxed ?\{", "{"),
+        (r"\\(?:operatorname\*?|mathrm|text|textrm|mathop) ?\{ ?(" + _FUNCTIONS + r") ?\}", r"\\\1 "),
+        (r"\\text(?:rm|normal)? ?\{ ?([\d.,]+) ?\}", r"\1"),
+        (r"\\text ?\{ ?([0-9A-Z]*\d[0-9A-Z]*) ?\}(?= ?_)", r"\1"),
+        (r"\{([^{}]*)\\choose(?![a-zA-Z])([^{}]*)\}", r"\\binom{\1}{\2}"),
+        (r" ?\\(?:pmod ?\{?[^{}]*\}?|[bp]?mod(?![a-zA-Z]).*)$|(?<= )\(?\\text\{ ?mod ?\}.*$", ""),
+        (r"\\equiv(?![a-zA-Z])", "="),
+        (r"\\varnothing(?![a-zA-Z])", r"\\emptyset "),
+        (r"\\mathbb ?\{?R\}?|\\R(?![a-zA-Z])", r"(-\\infty ,\\infty )"),
+        (r"(?<=[\d}]) ?(?:\\cdot|\\times)? ?i(?![a-zA-Z])", "i"),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\(?:leqslant|leqq|leq|le)(?![a-zA-Z])", r"\\le "),
         (r"\\(?:geqslant|geqq|geq|ge)(?![a-zA-Z])", r"\\ge "),
@@ -46,11 +58,12 @@ _SPELLINGS = [
         (r"\+ ?(?=\\infty)", ""),
         (r"\\(?:math(?:rm|bf|it|sf)|boldsymbol|textbf|textit|textrm|text)(?![a-zA-Z]) ?\{([a-zA-Z])\}", r"\1 "),
         (
-            r"\\(?:mathrm|mathbf|mathit|mathsf|textbf|textit|textrm|textnormal|texttt|mbox|operatorname\*?|rm|bf)"
+            r"\\(?:mathrm|mathbf|mathit|mathsf|textbf|textit|textrm|textsf|textnormal|texttt|mbox|operatorname\*?|rm|bf)"
             r"(?![a-zA-Z]) ?\{",
             r"\\text{",
         ),
-        (r"[,;]? ?\\text\{ ?[,;]? ?(?:and|or)? ?\}|[,;]? ?(?<=[ \d})])(?:and|or)(?=[ \d\\({])", ","),
+        (r"\\text\{ ?\}", ""),
+        (r"[,;]? ?\\text\{ ?(?:[,;]|[,;]? ?(?:and|or)) ?\}|[,;]? ?(?<=[ \d})])(?:and|or)(?=[ \d\\({])", ","),
         (r"\\text\{ ?(?:percent|\\?%) ?\}|\\%|(?<=\d) ?percent\b", "%"),
         (r"np\.(?=[a-z])", r"\\"),
     )
@@ -61,7 +74,13 @@ _BARE_ARGUMENT = (
     (re.compile(r"\\sqrt\s*(\d|[a-zA-Z])"), r"\\sqrt{\1}"),
     (re.compile(r"([_^])\s*\{\s*(\w)\s*\}"), r"\1\2"),
 )
-_TRAILING_TEXT = re.compile(r"(?<=[\w})\]%!])\s*\\text\{([^{}]*)\}\s*(?:\^\s*\{?\s*\d\s*\}?)?\s*$")
+_POWER = r"(?: ?\^ ?\{? ?-?\d ?\}?)?"
+_WORDS_IN_TEXT = r"\\text\{[^{}]*[a-zA-Z][^{}]*\}"
+_UNIT_IN_TEXT = rf"(?:{_WORDS_IN_TEXT}|\\frac\{{ ?{_WORDS_IN_TEXT} ?\}}\{{ ?{_WORDS_IN_TEXT} ?\}}){_POWER}"
+_TRAILING_TEXT = re.compile(
+    rf"(?<=[\w}})\]%!])(?: |\\cdot)?"
+    rf"({_UNIT_IN_TEXT}(?: ?(?:/|\\cdot)? ?{_UNIT_IN_TEXT})*+(?: ?/ ?[a-zA-Z]{{1,3}}{_POWER})?)$"
+)
 _TRAILING_UNIT = re.compile(rf"(?<=[\d}})\s%])\s*(?:{_UNITS})(?:\s*\^\s*\{{?\s*[23]\s*\}}?)?\s*$")
 _LOGIC = re.compile(r"\b(?:if|when|where|for|and|or|is|are|not|all|any|with|then|such|mod)\b")
 _SPACE_AROUND_SYMBOL = re.compile(r" ?([^\w ]) ?")

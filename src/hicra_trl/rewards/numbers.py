@@ -15,6 +15,7 @@ _RATIO = re.compile(
     rf"(?:(\d+)\s*)?\\frac\{{\s*(-?{_DECIMAL})\s*\}}\{{\s*(-?{_DECIMAL})\s*\}}|({_DECIMAL})\s*/\s*({_DECIMAL})",
     re.ASCII,
 )
+_REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\{(\d+)\}", re.ASCII)
 _SIGNS = re.compile(r"([+-]?)\s*(.*)", re.DOTALL)
 
 
@@ -90,7 +91,7 @@ class Number:
 def read_number(text: str) -> Number | None:
     r"""
     The number that `text` writes: an integer, a decimal, `4.5e33`, `4.5\times 10^{33}`, `3/4`, `\frac{3}{4}`,
-    `1\frac{4}{5}`, with thousands separators, a sign and a percent sign; else `None`.
+    `1\frac{4}{5}`, `0.\overline{3}`, with thousands separators, a sign and a percent sign; else `None`.
 
     Args:
         text (`str`):
@@ -116,6 +117,10 @@ def read_number(text: str) -> Number | None:
         if not bottom:
             return None
         value, decimals = int(whole or 0) + top / bottom, None
+    elif match := _REPEATING.fullmatch(body):
+        whole, fixed, period = match.groups()
+        tail = Fraction(int(period), 10 ** len(period) - 1)
+        value, decimals = (int((whole + fixed) or 0) + tail) / 10 ** len(fixed), None
     else:
         return None
     return Number(-value if sign == "-" else value, decimals, percent)
