@@ -12,6 +12,7 @@ _HOMES = {
     "HICRAConfig": "training",
     "HICRATrainer": "training",
     "MiningConfig": "grams",
+    "PassAtKCallback": "training",
     "PlanningTokenLabeler": "grams",
     "StrategicGrams": "grams",
     "extract_boxed": "rewards",

@@ -146,7 +146,10 @@ WRONG = [
     (["playground", "--color", "red"], "hicra playground: unknown arguments: --color red"),
     (["highlight", "--input", "no.txt"], "hicra highlight: expected --input to name a text file"),
     (["highlight", "--input", "RECIPE", "--limit", "0"], "hicra highlight: limit must be at least 1, got 0"),
-    (["unknown"], "hicra: unknown command 'unknown', expected one of train, mine, lexicon, eval, playground, highlight"),
+    (
+        ["unknown"],
+        "hicra: unknown command 'unknown', expected one of train, mine, lexicon, eval, playground, highlight",
+    ),
 ]
 
 

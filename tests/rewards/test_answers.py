@@ -58,7 +58,6 @@ EQUAL = [
     (r"0.333333", r"\frac13"),
     (r"\left(\frac{1}{2},-1\right)", r"(0.5,-1)"),
     (r"1,2,3", r"(1,2,3)"),
-    (r"[1,2]", r"1,2"),
     (r"1:2", r"\frac12"),
     (r"3.0", r"3"),
     (r"k\ge 2", r"$k \geqslant 2$"),
@@ -135,6 +134,16 @@ EQUAL = [
     (r"\frac{3}{5} i + 2", r"2+\frac{3}{5}i"),
     (r"2i", r"2 i"),
     (r"f(x) \equiv 0", r"0"),
+    (r"{180^\circ}", r"180^\circ"),
+    ("5\\\\", r"5"),
+    (r"{\color{blue}5}", r"5"),
+    (r"\color{red}{5}", r"5"),
+    (r"\underline{5}", r"5"),
+    (r"2 1/2", r"\frac52"),
+    (r"\approx 5", r"5"),
+    (r"x \approx 3.14", r"3.14"),
+    (r"2 or x", r"x,2"),
+    (r"90^{\circ}", r"90"),
 ]
 DIFFERENT = [
     (r"(2,1)", r"(1,2)"),
@@ -208,6 +217,14 @@ DIFFERENT = [
     (r"0.\overline{3}", r"0.3"),
     (r"3\neq 5", r"5"),
     (r"a=b", r"5"),
+    (r"5\text{ or more}", r"5"),
+    (r"5...", r"5"),
+    (r"5\text{ million}", r"5"),
+    (r"5\text{ squared}", r"5"),
+    (r"[5,6]", r"5,6"),
+    (r"[1,2]", r"1,2"),
+    (r"21/2", r"2 1/2"),
+    (r"\sqrt{2}\approx 1.41", r"1.41"),
 ]
 
 

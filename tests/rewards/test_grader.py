@@ -78,6 +78,13 @@ def grader():
         yield grader
 
 
+@pytest.fixture(scope="module")
+def shared():
+    """A grader for tests that leave its processes as they are."""
+    with Grader(num_workers=2, timeout=1.0, batch_timeout=10.0) as grader:
+        yield grader
+
+
 def test_no_process_starts_before_the_first_undecided_pair(grader, started):
     assert correct(grader, (r"\boxed{7}", "7"), (r"\boxed{(1,2)}", "(2,1)"), ("7", "7")) == [True, False, False]
     assert not started()
@@ -85,9 +92,9 @@ def test_no_process_starts_before_the_first_undecided_pair(grader, started):
     assert started()
 
 
-def test_verdicts_come_in_the_order_of_the_pairs(grader):
+def test_verdicts_come_in_the_order_of_the_pairs(shared):
     pairs = [benign(n) if n % 3 else (benign(n)[0], benign(n + 1)[1]) for n in range(2, 40)]
-    assert correct(grader, *pairs) == [n % 3 != 0 for n in range(2, 40)]
+    assert correct(shared, *pairs) == [n % 3 != 0 for n in range(2, 40)]
 
 
 def test_workers_are_reused_between_calls(grader, started):
@@ -171,6 +178,16 @@ def test_a_worker_that_dies_at_work_is_a_crash_and_nothing_else_suffers(started)
     ]
 
 
+def test_a_worker_that_no_longer_answers_is_replaced(started):
+    with Grader(num_workers=1, timeout=1.0) as grader:
+        assert correct(grader, benign(2)) == [True]
+        started()[-1].suspend()
+        begin = time.monotonic()
+        assert [verdict.failure for verdict in grade_all(grader, [benign(3), benign(4)])] == ["timeout", None]
+        assert time.monotonic() - begin < 10
+        assert correct(grader, benign(5)) == [True]
+
+
 def test_memory_has_a_limit_and_what_exceeds_it_harms_nothing(started):
     limit = 80 << 20
     with Grader(num_workers=1, timeout=6.0, memory_limit=limit) as grader:
@@ -187,10 +204,10 @@ def test_memory_has_a_limit_and_what_exceeds_it_harms_nothing(started):
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        verdicts = grade_all(grader, [(rf"\boxed{{{base}^{{2^{{27}}}}+x}}", "7") for base in (2, 3)] + [benign(2)])
+        verdicts = grade_all(grader, [(r"\boxed{2^{2^{27}}+x}", "7"), benign(2)])
         over.set()
         watcher.join()
-        assert [verdict.correct for verdict in verdicts] == [False, False, True]
+        assert [(verdict.correct, verdict.failure) for verdict in verdicts] == [(False, "memory"), (True, None)]
         assert peaks and max(peaks) <= limit
 
 
@@ -207,10 +224,10 @@ def test_a_hundred_hanging_answers_do_not_starve_the_right_ones():
     assert sum(verdict.failure == "timeout" for verdict in verdicts) == 100
 
 
-def test_the_reward_counts_what_could_not_be_finished(grader):
+def test_the_reward_counts_what_could_not_be_finished(shared):
     logged, table = {}, {}
     completions, golds = zip(hanging(9), benign(2), ("7", "7"), hanging(9))
-    reward = BoxedAccuracyReward(grader)
+    reward = BoxedAccuracyReward(shared)
     rewards = reward(completions, golds, log_metric=logged.__setitem__, log_extra=table.__setitem__)
     assert rewards == [0.0, 1.0, 0.0, 0.0]
     assert logged == {
@@ -222,12 +239,12 @@ def test_the_reward_counts_what_could_not_be_finished(grader):
     assert table == {"answer": ["9^{9^{9^9}}+x", "b+2a", "", "9^{9^{9^9}}+x"]}
 
 
-def test_several_threads_share_a_grader(grader):
+def test_several_threads_share_a_grader(shared):
     verdicts = {}
 
     def work(thread):
         pairs = [benign(100 * thread + n) if n % 2 else (benign(n)[0], "c") for n in range(20)]
-        verdicts[thread] = correct(grader, *pairs)
+        verdicts[thread] = correct(shared, *pairs)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(1, 5)]
     for thread in threads:
@@ -237,14 +254,14 @@ def test_several_threads_share_a_grader(grader):
     assert verdicts == dict.fromkeys(range(1, 5), [False, True] * 10)
 
 
-def test_alarms_of_the_caller_are_left_alone(grader):
+def test_alarms_of_the_caller_are_left_alone(shared):
     def handler(*args):
         raise AssertionError("the timer went off early")
 
     before = signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, 60)
     try:
-        assert correct(grader, benign(2), hanging(9)) == [True, False]
+        assert correct(shared, benign(2), hanging(9)) == [True, False]
         assert 30 < signal.getitimer(signal.ITIMER_REAL)[0] < 60
         assert signal.getsignal(signal.SIGALRM) is handler
     finally:
@@ -252,7 +269,7 @@ def test_alarms_of_the_caller_are_left_alone(grader):
         signal.signal(signal.SIGALRM, before)
 
 
-@pytest.mark.parametrize("delay", [0.05, 0.2, 0.8])
+@pytest.mark.parametrize("delay", [0.05, 0.5])
 def test_an_interruption_while_the_first_worker_starts_leaves_nothing_behind(delay, grader, started):
     def interrupt(*args):
         raise KeyboardInterrupt
@@ -270,8 +287,8 @@ def test_an_interruption_while_the_first_worker_starts_leaves_nothing_behind(del
     # Whatever hung is dead: nothing computes any more.
     family = started()
     used = seconds(family)
-    time.sleep(0.5)
-    assert seconds(family) - used < 0.2
+    time.sleep(1.0)
+    assert seconds(family) - used < 0.1
 
 
 def test_a_grader_pickles_with_its_settings_and_without_its_processes(grader, started):
@@ -429,6 +446,6 @@ def test_settings_that_cannot_grade_are_refused(settings):
         Grader(**settings)
 
 
-def test_every_pair_has_a_gold_answer(grader):
+def test_every_pair_has_a_gold_answer(shared):
     with pytest.raises(ValueError):
-        grader([r"\boxed{1}"], [])
+        shared([r"\boxed{1}"], [])

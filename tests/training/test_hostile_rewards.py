@@ -33,7 +33,9 @@ class HostileModel(BoxedAccuracyReward):
     def __call__(self, completions, **kwargs):
         if self.disturb is not None and self.graded:
             self.disturb()
-        written = [text.replace("%d", str(next(self.numbers))) for text, _ in zip(itertools.cycle(WRITTEN), completions)]
+        written = [
+            text.replace("%d", str(next(self.numbers))) for text, _ in zip(itertools.cycle(WRITTEN), completions)
+        ]
         if isinstance(completions[0], list):
             written = [[{"role": "assistant", "content": text}] for text in written]
         self.graded += written

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..evaluation.conversation import text_prompt
-from ..evaluation.evaluate import build_engine, compare_folders, evaluate, load_tasks, push_stored, write_results
+from ..evaluation.evaluate import build_engine, compare_folders, evaluate, load_tasks, push_stored, results_page
 from ..evaluation.record import Task
 from ..evaluation.settings import EvalArguments
-from ..evaluation.tables import comparison_text, results_text
+from ..evaluation.tables import comparison_text
 from ..grams import StrategicGrams
 from .parsing import help_text, parse, refuse_unknown, stop
 
@@ -31,7 +31,7 @@ there is. What is sampled is stored at once: the same command goes on where it w
 def run(argv: list[str]) -> int:
     """Runs an evaluation, or shows what some have found, and returns the exit status."""
     if argv[:1] == ["show"]:
-        return _read("show", argv[1:], ("RUN",), lambda folder: results_text(write_results(folder)))
+        return _read("show", argv[1:], ("RUN",), results_page)
     if argv[:1] == ["compare"]:
         return _read("compare", argv[1:], ("A", "B"), lambda a, b: comparison_text(compare_folders(a, b)))
     if argv[:1] == ["push"]:
@@ -50,15 +50,20 @@ def run(argv: list[str]) -> int:
             from ..playground.experiment import prepare
 
             args.model = str(prepare().model)
-        summaries = evaluate(args)
-        print(f"\n{results_text(summaries)}\n\nresults and samples: {args.output_dir}")
-        if args.push_to_hub:
-            print(_push(args.output_dir, args.push_to_hub))
+        evaluate(args)
+        print(f"\n{results_page(args.output_dir)}\n\nresults and samples: {args.output_dir}")
     except (ValueError, OSError) as error:
         stop(PROG, error)
     except KeyboardInterrupt:
         print(f"\n{PROG}: interrupted; the same command goes on with what is in {args.output_dir}", file=sys.stderr)
         return 130
+    if args.push_to_hub:
+        try:
+            print(_push(args.output_dir, args.push_to_hub))
+        except ValueError as error:
+            stop(
+                PROG, f"{error}; the results are in {args.output_dir}, and 'hicra eval push' publishes them from there"
+            )
     return 0
 
 

@@ -40,6 +40,12 @@ eval_strategy eval_steps resume_from_checkpoint use_vllm use_peft model_name_or_
 """
 
 
+_FIELDS_FOR_LATER = """
+dataset_path decontaminate_ngram decontaminate_coverage eval_dataset_split unreadable_golds grader_timeout
+grader_workers overlong_buffer overlong_penalty held_out_dataset_split held_out_samples held_out_at_start
+"""
+
+
 @dataclass
 class LaunchArguments:
     """
@@ -63,7 +69,8 @@ def run(argv: list[str]) -> int:
     """Checks the recipe, launches the training and returns its exit status."""
     if not argv or {"-h", "--help", "--help_all"} & set(argv):
         types = (LaunchArguments, RunArguments, HICRAConfig, ModelConfig)
-        known = [f.name for kind in types[:2] for f in fields(kind)] + _FIELDS_TO_KNOW.split()
+        ours = [f.name for kind in types[:2] for f in fields(kind) if f.name not in _FIELDS_FOR_LATER.split()]
+        known = [*ours, *_FIELDS_TO_KNOW.split()]
         print(help_text(PROG, DESCRIPTION, types, None if "--help_all" in argv else known))
         return 0
     argv = [part for argument in argv for part in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
@@ -112,7 +119,7 @@ def plan(
     method = f"HICRA, alpha {config.alpha}" if config.alpha else "GRPO (alpha 0)"
     lines = {
         "model": model_args.model_name_or_path,
-        "dataset": f"{run_args.dataset_name} ({run_args.dataset_split})",
+        "dataset": f"{' + '.join(run_args.dataset_names)} ({run_args.dataset_split})",
         "rewards": ", ".join(run_args.reward_funcs),
         "credit": f"{method}, {len(grams)} strategic grams ({config.strategic_grams}, {grams.fingerprint})",
         "loss": f"{config.loss_type}, clip {config.epsilon}/{config.epsilon_high}, beta {config.beta}, "
@@ -126,6 +133,10 @@ def plan(
         f"{config.generation_batch_size * config.max_completion_length:,} tokens",
         "output": config.output_dir + (", pushed to the Hub" if config.push_to_hub else ""),
     }
+    if run_args.decontaminate:
+        lines["dataset"] += f", without what overlaps with {', '.join(run_args.decontaminate)}"
+    if run_args.held_out_dataset_name:
+        lines["held out"] = f"pass@k on {run_args.held_out_dataset_name} every {run_args.held_out_steps} steps"
     width = max(map(len, lines))
     body = "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
     settings = {name: _plain(value) for args in (run_args, config, model_args) for name, value in vars(args).items()}

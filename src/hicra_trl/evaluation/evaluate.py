@@ -19,7 +19,7 @@ from .sampling import Engine, Request
 from .settings import EvalArguments
 from .storage import RECORD_FILE, SampleFile, read_record, read_samples, samples_file, write_record, write_text
 from .summary import Summary, summarize
-from .tables import results_json, results_markdown
+from .tables import Row, paper_rows, results_json, results_markdown, results_text
 
 
 RESULTS = "results"
@@ -71,12 +71,12 @@ def evaluate(args: EvalArguments) -> list[Summary]:
     engine = build_engine(args, tasks)
     requests = {task.name: make_requests(engine, task) for task in tasks}
     folder = Path(args.output_dir)
-    record = make_record(args, tasks, grams, engine.origin)
-    if (folder / RECORD_FILE).exists():
-        record = merge(read_record(folder), record)
-    write_record(folder, record)
     with Grader(after_think=args.answer_after_think) as grader:
         marker = Marker(grader, grams, engine.tokenizer)
+        record = make_record(args, tasks, grams, engine.origin)
+        if (folder / RECORD_FILE).exists():
+            record = merge(read_record(folder), record)
+        write_record(folder, record)
         for task in tasks:
             draw(folder, task.name, requests[task.name], engine, marker)
     return write_results(folder)
@@ -116,15 +116,30 @@ def write_results(folder: str | Path) -> list[Summary]:
     """
     folder = Path(folder)
     record = read_record(folder)
+    summaries = _summaries(folder, record)
+    settings = {**protocol(record), "lexicon": record["lexicon"], "versions": record["versions"]}
+    write_text(folder / f"{RESULTS}.md", results_markdown(summaries, settings, _beside_the_paper(summaries, record)))
+    write_text(folder / f"{RESULTS}.json", results_json(summaries, settings))
+    return summaries
+
+
+def results_page(folder: str | Path) -> str:
+    """Writes the results as [`write_results`] does, and returns them for the terminal."""
+    summaries = write_results(folder)
+    return results_text(summaries, _beside_the_paper(summaries, read_record(folder)))
+
+
+def _summaries(folder: Path, record: Mapping[str, Any]) -> list[Summary]:
     sizes = record["benchmarks"]
-    summaries = [
+    return [
         summarize(name, samples, sizes[name]["items"], sizes[name]["num_samples"])
         for name, samples in stored_samples(folder, record).items()
     ]
-    settings = protocol(record)
-    write_text(folder / f"{RESULTS}.md", results_markdown(summaries, settings))
-    write_text(folder / f"{RESULTS}.json", results_json(summaries, settings))
-    return summaries
+
+
+def _beside_the_paper(summaries: Sequence[Summary], record: Mapping[str, Any]) -> list[Row]:
+    settings = record["settings"]
+    return paper_rows(summaries, settings["paper_model"], settings["model"]) if settings["paper_model"] else []
 
 
 def push_stored(folder: str | Path, repo_id: str) -> str:
@@ -148,6 +163,9 @@ def compare_folders(a: str | Path, b: str | Path) -> Comparison:
         `ValueError`: if a folder holds no evaluation, or they have nothing in common.
     """
     records = [read_record(folder) for folder in (a, b)]
+    for folder, record in zip((a, b), records):
+        # Raises where one is not finished: two that stopped at the same place would look complete to each other.
+        _summaries(Path(folder), record)
     shared = [name for name in records[0]["benchmarks"] if name in records[1]["benchmarks"]]
     settings = [
         {

@@ -4,12 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from transformers import (
-    AutoConfig,
-    AutoProcessor,
-    AutoTokenizer,
-    ProcessorMixin,
-)
+from transformers import AutoConfig, AutoProcessor, AutoTokenizer, ProcessorMixin
 
 from .conversation import conversation, text_prompt
 from .images import IMAGE_MARK

@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..training.data import BOXED_INSTRUCTION
+from .published import published
 
 
-# Settings that change how the work is done, not what is drawn from the model or how it is judged.
+# How the work is done: samples drawn with other values of these are as good.
 HOW = (
+    "paper_model",
     "base_url",
     "api_key_env",
     "concurrency",
@@ -84,6 +86,8 @@ class EvalArguments:
             GPUs that vLLM spreads the model over.
         gpu_memory_utilization (`float`, *optional*, defaults to `0.9`):
             Share of a GPU's memory that vLLM takes.
+        paper_model (`str`, *optional*):
+            Base model of the paper's tables 1 and 2, such as `"Qwen3-4B-Base"`, whose figures are put beside ours.
         base_url (`str`, *optional*):
             Address of the server, such as `http://localhost:8000/v1`.
         api_key_env (`str`, *optional*, defaults to `"OPENAI_API_KEY"`):
@@ -155,6 +159,9 @@ class EvalArguments:
     )
     tensor_parallel_size: int = field(default=1, metadata={"help": "GPUs that vLLM spreads the model over."})
     gpu_memory_utilization: float = field(default=0.9, metadata={"help": "Share of a GPU's memory that vLLM takes."})
+    paper_model: str | None = field(
+        default=None, metadata={"help": "Put the paper's figures of this base model beside, such as Qwen3-4B-Base."}
+    )
     base_url: str | None = field(
         default=None, metadata={"help": "Address of the server, such as http://localhost:8000/v1."}
     )
@@ -187,6 +194,8 @@ class EvalArguments:
         for name in ("top_p", "gpu_memory_utilization"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in (0, 1], got {getattr(self, name)}")
+        if self.paper_model is not None:
+            published(self.paper_model)
         if (self.engine == "server") != (self.base_url is not None):
             raise ValueError(
                 f"the engine 'server' goes with a base_url, got engine {self.engine!r} and base_url {self.base_url!r}"

@@ -30,6 +30,7 @@ NOTE = (
     "n samples per item; pass@1 is the mean over items of the mean over samples (avg@n). "
     "[ ]: 95 % interval over items."
 )
+PAPER_NOTE = "Rows of the paper are its own figures, from tables 1 and 2; it states no intervals."
 COMPARISON_NOTE = (
     "A - B is paired by item, with its 95 % interval; p is of a sign-flip test. "
     "detectable: the smallest true difference that would be found about four times out of five."
@@ -107,18 +108,20 @@ def markdown_table(rows: Sequence[Row]) -> str:
     return "\n".join([header, "|---|" + "---:|" * (len(rows[0]) - 1), *body])
 
 
-def results_text(summaries: Sequence[Summary]) -> str:
-    """What ends an evaluation in the terminal."""
-    return "\n".join([text_table(summary_rows(summaries)), NOTE, *_failure_lines(summaries)])
+def results_text(summaries: Sequence[Summary], paper: Sequence[Row] = ()) -> str:
+    """What ends an evaluation in the terminal; `paper` are the rows of [`paper_rows`]."""
+    lines = [text_table(summary_rows(summaries)), NOTE, *_failure_lines(summaries)]
+    return "\n".join([*lines, "", text_table(paper), PAPER_NOTE] if paper else lines)
 
 
-def results_markdown(summaries: Sequence[Summary], settings: Mapping[str, Any]) -> str:
-    """A page with the table and the settings that it depends on."""
+def results_markdown(summaries: Sequence[Summary], settings: Mapping[str, Any], paper: Sequence[Row] = ()) -> str:
+    """A page with the tables, and the settings that they depend on."""
     listed = [f"* `{name}`: {json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()]
     parts = [
         "# Evaluation",
         markdown_table(summary_rows(summaries)),
         "\n\n".join([NOTE, *_failure_lines(summaries)]),
+        *(["## Beside the paper", markdown_table(paper), PAPER_NOTE] if paper else []),
         "## Settings",
         "\n".join(listed),
     ]

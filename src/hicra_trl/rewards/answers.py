@@ -93,7 +93,7 @@ def _folded(text: str) -> str:
 
 
 def _same(left: str, right: str, algebra: Algebra | None) -> bool | None:
-    left, right = unbracketed(left), unbracketed(right)
+    left, right = unbracketed(_exact(left) if r"\approx" not in right else left), unbracketed(right)
     if not left or not right:
         return False
     if left == right:
@@ -131,6 +131,12 @@ def _same(left: str, right: str, algebra: Algebra | None) -> bool | None:
     return _same_equation(left, right, algebra)
 
 
+def _exact(text: str) -> str:
+    r"""Of `x \approx 1.41` what is behind the name, of `\sqrt{2} \approx 1.41` what is in front."""
+    value, sign, rounded = text.partition(r"\approx")
+    return rounded.strip() if sign and _is_name(value) else value.strip()
+
+
 def _untexted(text: str) -> str:
     return " ".join(re.sub(r"\\text\{([^{}]*)\}", r" \1 ", text).split()).casefold()
 
@@ -155,7 +161,7 @@ def _same_parts(
 def _kinds_agree(ours: Parts, theirs: Parts) -> bool:
     """Brackets may be left out around a tuple or a set, and a list may be put in any; else they must be the same."""
     if "list" in (ours.kind, theirs.kind):
-        return {ours.kind, theirs.kind} <= {"list", "()", "{}", "[]"} and theirs.kind != "[]"
+        return {ours.kind, theirs.kind} <= {"list", "()", "{}"}
     return ours.kind == theirs.kind
 
 

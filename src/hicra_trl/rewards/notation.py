@@ -54,7 +54,9 @@ _SPELLINGS = [
         (r"\\lbrace(?![a-zA-Z])", r"\\{"),
         (r"\\rbrace(?![a-zA-Z])", r"\\}"),
         (r"\\(?:d|l|c|v)?dots[cbmio]?(?![a-zA-Z])", r"\\ldots "),
-        (r"\^ ?\{? ?\\(?:circ|degree)(?![a-zA-Z]) ?\}?|\\degree(?![a-zA-Z])", ""),
+        (r"\^ ?(?:\{ ?\\circ ?\}|\\circ(?![a-zA-Z])|\{ ?\\degree ?\})|\\degree(?![a-zA-Z])", ""),
+        (r"\\(?:text)?color ?\{[^{}]*\}|\\underline(?![a-zA-Z])|(?:\\\\)+ ?$", ""),
+        (r"^ ?\\approx(?![a-zA-Z])", ""),
         (r"\+ ?(?=\\infty)", ""),
         (r"\\(?:math(?:rm|bf|it|sf)|boldsymbol|textbf|textit|textrm|text)(?![a-zA-Z]) ?\{([a-zA-Z])\}", r"\1 "),
         (
@@ -63,7 +65,11 @@ _SPELLINGS = [
             r"\\text{",
         ),
         (r"\\text\{ ?\}", ""),
-        (r"[,;]? ?\\text\{ ?(?:[,;]|[,;]? ?(?:and|or)) ?\}|[,;]? ?(?<=[ \d})])(?:and|or)(?=[ \d\\({])", ","),
+        (
+            r"[,;]? ?\\text\{ ?(?:[,;]|[,;]? ?(?:and|or)) ?\}"
+            r"|[,;]? ?(?<=[ \d})])(?:and|or)(?= ?(?:[\d\\({+-]|[a-zA-Z](?![a-zA-Z])))",
+            ",",
+        ),
         (r"\\text\{ ?(?:percent|\\?%) ?\}|\\%|(?<=\d) ?percent\b", "%"),
         (r"np\.(?=[a-z])", r"\\"),
     )
@@ -82,7 +88,10 @@ _TRAILING_TEXT = re.compile(
     rf"({_UNIT_IN_TEXT}(?: ?(?:/|\\cdot)? ?{_UNIT_IN_TEXT})*+(?: ?/ ?[a-zA-Z]{{1,3}}{_POWER})?)$"
 )
 _TRAILING_UNIT = re.compile(rf"(?<=[\d}})\s%])\s*(?:{_UNITS})(?:\s*\^\s*\{{?\s*[23]\s*\}}?)?\s*$")
-_LOGIC = re.compile(r"\b(?:if|when|where|for|and|or|is|are|not|all|any|with|then|such|mod)\b")
+_NO_UNIT = re.compile(
+    r"\b(?:if|when|where|for|and|or|is|are|not|all|any|with|then|such|mod|base|more|less|least|most|hundred|thousand|"
+    r"[mb]illion|trillion|dozen|half|pi|squared|cubed|times)\b"
+)
 _SPACE_AROUND_SYMBOL = re.compile(r" ?([^\w ]) ?")
 _COMMAND_AND_LETTER = re.compile(r"(\\[a-zA-Z]+)(?: (?=[a-zA-Z]))?")
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
@@ -118,7 +127,8 @@ def plain(answer: str) -> str:
     text = " ".join(text.split())
     for pattern, replacement in (*_SPELLINGS, *_BARE_ARGUMENT):
         text = pattern.sub(replacement, text)
-    text = " ".join(text.split()).rstrip(".,;!" if not text.endswith("!") else ".,;").strip()
+    text = " ".join(text.split()).rstrip(",;")
+    text = text if text.endswith("..") else text.removesuffix(".").rstrip()
     text = _without_unit(text)
     while text.startswith("{") and _wraps(text, 0, len(text) - 1):
         text = text[1:-1].strip()
@@ -177,7 +187,7 @@ def _keep_apart(match: re.Match[str]) -> str:
 
 def _without_unit(text: str) -> str:
     match = _TRAILING_TEXT.search(text)
-    if match and not _LOGIC.search(match[1]):
+    if match and not _NO_UNIT.search(match[1]):
         return text[: match.start()].rstrip()
     match = _TRAILING_UNIT.search(text)
     return text[: match.start()].rstrip() if match and match.start() else text

@@ -12,7 +12,8 @@ _DECIMAL = rf"(?:{_INTEGER}(?:\.\d*)?|\.\d+)"
 _POWER_OF_TEN = r"(?:[eE]([+-]?\d+)|(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{\s*([+-]?\d+)\s*\}|([+-]?\d)))"
 _PLAIN = re.compile(rf"({_DECIMAL})\s*{_POWER_OF_TEN}?", re.ASCII)
 _RATIO = re.compile(
-    rf"(?:(\d+)\s*)?\\frac\{{\s*(-?{_DECIMAL})\s*\}}\{{\s*(-?{_DECIMAL})\s*\}}|({_DECIMAL})\s*/\s*({_DECIMAL})",
+    rf"(?:(\d+)\s*)?\\frac\{{\s*(-?{_DECIMAL})\s*\}}\{{\s*(-?{_DECIMAL})\s*\}}"
+    rf"|(?:(\d+) )?({_DECIMAL})\s*/\s*({_DECIMAL})",
     re.ASCII,
 )
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\{(\d+)\}", re.ASCII)
@@ -112,11 +113,12 @@ def read_number(text: str) -> Number | None:
         value = Fraction(digits.replace(",", "")) * Fraction(10) ** power
         decimals = max(0, len(digits.partition(".")[2]) - power)
     elif match := _RATIO.fullmatch(body):
-        whole, *parts = match.groups()
+        wholes, parts = match.group(1, 4), match.group(2, 3, 5, 6)
+        whole = next(filter(None, wholes), "0")
         top, bottom = (Fraction(part.replace(",", "")) for part in parts if part)
         if not bottom:
             return None
-        value, decimals = int(whole or 0) + top / bottom, None
+        value, decimals = int(whole) + top / bottom, None
     elif match := _REPEATING.fullmatch(body):
         whole, fixed, period = match.groups()
         tail = Fraction(int(period), 10 ** len(period) - 1)

@@ -22,7 +22,7 @@ from .gold import Gold
 from .workers import FORK, MESSAGE
 
 
-_CPU_SECONDS = 3600
+_CPU_SECONDS = 600
 _PR_SET_PDEATHSIG = 1
 _FIRST_PAIRS = (
     ("b+a", "a+b"),
@@ -65,11 +65,12 @@ def main(control: socket.socket, memory: int) -> None:
                 return
             order, pid = MESSAGE.unpack(message)
             if order == FORK:
+                nursery = os.getpid()
                 pid = os.fork()
                 if pid == 0:
                     control.close()
                     try:
-                        _serve(Connection(descriptors[0]), memory)
+                        _serve(Connection(descriptors[0]), memory, nursery)
                     finally:
                         # What follows is the nursery's.
                         os._exit(1)
@@ -101,11 +102,14 @@ def _end(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def _serve(connection: Connection, memory: int) -> None:
+def _serve(connection: Connection, memory: int, nursery: int) -> None:
     """Answers requests until the other side is gone."""
     if sys.platform == "linux":
         # Dies with its nursery, should that be killed.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != nursery:
+            # It was killed before it could be asked for.
+            return
     resource.setrlimit(resource.RLIMIT_AS, (memory,) * 2)
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -2,7 +2,8 @@
 
 from .advantages import hicra_advantages
 from .config import HICRAConfig
+from .held_out import PassAtKCallback
 from .trainer import HICRATrainer
 
 
-__all__ = ["HICRAConfig", "HICRATrainer", "hicra_advantages"]
+__all__ = ["HICRAConfig", "HICRATrainer", "PassAtKCallback", "hicra_advantages"]

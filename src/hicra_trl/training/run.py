@@ -38,22 +38,25 @@ class RunArguments(DataArguments, RewardArguments):
         held_out_dataset_name (`str`, *optional*):
             Problems to measure pass@k on while training, strictly graded, whatever the rewards; read as
             `dataset_name` is.
-        held_out_split (`str`, *optional*):
+        held_out_dataset_split (`str`, *optional*):
             Its split. Defaults to `train` for a file, which has no other, and to `test` on the Hub.
         held_out_steps (`int`, *optional*, defaults to `50`):
             Steps from one measurement to the next.
         held_out_samples (`int`, *optional*, defaults to `4`):
             Completions of each problem.
+        held_out_at_start (`bool`, *optional*, defaults to `True`):
+            Measure the base too, before the first step.
     """
 
     held_out_dataset_name: str | None = field(
         default=None, metadata={"help": "Problems to measure pass@k on while training, whatever the rewards."}
     )
-    held_out_split: str | None = field(
+    held_out_dataset_split: str | None = field(
         default=None, metadata={"help": "Its split. Default: 'train' for a file, 'test' on the Hub."}
     )
     held_out_steps: int = field(default=50, metadata={"help": "Steps from one held-out measurement to the next."})
     held_out_samples: int = field(default=4, metadata={"help": "Completions of each held-out problem."})
+    held_out_at_start: bool = field(default=True, metadata={"help": "Measure the base too, before the first step."})
 
 
 def load_data(run_args: RunArguments, config: HICRAConfig) -> dict[str, Any]:
@@ -76,7 +79,7 @@ def load_held_out(run_args: RunArguments) -> Dataset | None:
     """The problems of `held_out_dataset_name`, if there is one."""
     if run_args.held_out_dataset_name is None:
         return None
-    return _load_unseen(run_args.held_out_dataset_name, run_args.held_out_split, run_args)
+    return _load_unseen(run_args.held_out_dataset_name, run_args.held_out_dataset_split, run_args)
 
 
 def _load_unseen(name: str, split: str | None, run_args: RunArguments) -> Dataset:
@@ -104,7 +107,8 @@ def build_trainer(run_args: RunArguments, config: HICRAConfig, model_args: Model
     trainer.add_callback(SummaryCallback)
     problems = load_held_out(run_args)
     if problems is not None:
-        trainer.add_callback(PassAtKCallback(trainer, problems, run_args.held_out_steps, run_args.held_out_samples))
+        steps, samples = run_args.held_out_steps, run_args.held_out_samples
+        trainer.add_callback(PassAtKCallback(trainer, problems, steps, samples, run_args.held_out_at_start))
     return trainer
 
 
