@@ -24,11 +24,16 @@ def recipe(model_folder, lexicon_file, tmp_path_factory):
     """Two steps on the tiny model."""
     folder = tmp_path_factory.mktemp("recipe")
     data = folder / "problems.jsonl"
-    data.write_text("".join(json.dumps({"problem": f"{i} + 1?", "answer": i + 1}) + "\n" for i in range(16)))
+    data.write_text("".join(json.dumps({"problem": f"{i} + 1 {{", "answer": i + 1}) + "\n" for i in range(16)))
     fields = {
         "model_name_or_path": str(model_folder),
         "dataset_name": str(data),
         "prompt_format": "text",
+        "reward_funcs": ["boxed_accuracy", "overlong_penalty"],
+        "overlong_buffer": 8,
+        "held_out_dataset_name": str(data),
+        "held_out_steps": 2,
+        "held_out_samples": 2,
         "output_dir": str(folder / "run"),
         "strategic_grams": str(lexicon_file),
         "per_device_train_batch_size": 8,
@@ -53,7 +58,9 @@ def run_folder(recipe, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     done = hicra("train", "--config", recipe, "--alpha", 0.4, "--output_dir", folder, cwd=folder.parent)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "step 2/2  reward 0.000" in done.stderr + done.stdout
+    shown = done.stderr + done.stdout
+    assert "step 2/2  reward -" in shown
+    assert "step 0/2  held out  pass@1 0.000  pass@2 0.000" in shown and "step 2/2  held out  pass@1" in shown
     return folder
 
 
@@ -63,7 +70,10 @@ def test_training_leaves_what_other_tools_read(run_folder):
     manifest = json.loads((run_folder / "manifest.json").read_text())
     assert manifest["seed"] == 42 and manifest["versions"]["trl"]
     history = json.loads((run_folder / "trainer_state.json").read_text())["log_history"]
-    assert history[0]["hicra/planning_fraction"] > 0
+    assert [entry["step"] for entry in history if "held_out/pass_at_2" in entry] == [0, 2]
+    logged = next(entry for entry in history if "reward" in entry)
+    assert logged["hicra/planning_fraction"] > 0
+    assert logged["rewards/grader_timeouts"] == 0.0 and logged["rewards/overlong_penalty/mean"] < 0
     completions = pd.read_parquet(run_folder / "completions" / "completions_00001.parquet")
     assert {"prompt", "completion", "boxed_accuracy", "advantage"} <= set(completions.columns)
     assert "alpha = 0.4" in (run_folder / "README.md").read_text()
@@ -127,6 +137,10 @@ WRONG = [
     (["train", "--config", "RECIPE", "--strategic_grams", "no.txt"], "hicra train: no strategic grams at 'no.txt'"),
     (["train", "--config", "RECIPE", "--dataset_name", "no.jsonl"], "hicra train: no dataset file at no.jsonl"),
     (["train", "--config", "RECIPE", "--gold_column", "gold"], "hicra train: "),
+    (
+        ["train", "--config", "RECIPE", "--gold_column", "problem"],
+        "hicra train: 16 of 16 gold answers cannot be graded",
+    ),
     (["train", "--config", "RECIPE", "--reward_funcs", "nothing"], "hicra train: no reward 'nothing'"),
     (["train", "--config", "RECIPE", "--reward_funcs", "os.nothing"], "hicra train: cannot load the reward"),
     (["train", "--config", "RECIPE", "--accelerate_config", "zero9"], "hicra train: no accelerate config 'zero9'"),

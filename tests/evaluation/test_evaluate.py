@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from hicra_trl.evaluation.evaluate import compare_folders, evaluate, write_results
+from hicra_trl.evaluation.evaluate import compare_folders, evaluate, results_page, write_results
 from hicra_trl.evaluation.settings import EvalArguments
 from hicra_trl.evaluation.storage import read_record, read_samples, samples_file
 
@@ -126,8 +126,24 @@ def test_results_come_from_what_is_stored(settings, tmp_path):
     assert set(summaries[0].groups) == {"0", "1"} and "| - 0 |" in results["md"]
     file = samples_file(args.output_dir, "sums")
     file.write_bytes(file.read_bytes().splitlines(keepends=True)[0])
-    with pytest.raises(ValueError, match="sums: expected 12 items x 3 samples = 36, got 1"):
-        write_results(args.output_dir)
+    for unfinished in (lambda: write_results(args.output_dir), lambda: compare_folders(*[args.output_dir] * 2)):
+        with pytest.raises(ValueError, match="sums: expected 12 items x 3 samples = 36, got 1"):
+            unfinished()
+
+
+def test_the_papers_figures_stand_beside_and_may_be_asked_for_later(settings, tmp_path):
+    problems = tmp_path / "aime.jsonl"
+    problems.write_text('{"problem": "1 + 1?", "answer": "2"}\n')
+    override = [f"aime24.dataset={problems}", "aime24.split=train", "aime24.num_samples=1"]
+    args = settings("paper", benchmarks=["aime24"], override=override)
+    evaluate(args)
+    assert "paper" not in results_page(args.output_dir)
+    evaluate(settings("paper", benchmarks=["aime24"], override=override, paper_model="Qwen3-4B-Base"))
+    page = results_page(args.output_dir)
+    assert "paper: HICRA" in page and "31.0 %" in page and "ours: " in page
+    assert "paper: HICRA" in (tmp_path / "paper" / "results.md").read_text()
+    with pytest.raises(ValueError, match="the paper has no figures of 'Qwen9'"):
+        settings("paper", paper_model="Qwen9")
 
 
 def test_two_evaluations_are_compared_by_what_is_stored(settings):

@@ -1,5 +1,6 @@
 """The grading processes: started late, reused, replaced when killed, and gone when their owner is, however it ends."""
 
+import contextlib
 import json
 import os
 import pickle
@@ -51,6 +52,13 @@ def wait_for(condition, seconds=20.0):
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
     return condition()
+
+
+def kill(processes):
+    for process in processes:
+        # A worker ends with its nursery.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def seconds(processes):
@@ -109,8 +117,7 @@ def test_a_pair_is_compared_once(grader, started):
     pairs = [benign(2), benign(2), hanging(9)]
     first = grade_all(grader, pairs)
     assert [verdict.failure for verdict in first] == [None, None, "timeout"]
-    for process in started():
-        process.kill()
+    kill(started())
     assert wait_for(lambda: not started())
     assert grade_all(grader, pairs) == first
     assert not started()
@@ -119,8 +126,7 @@ def test_a_pair_is_compared_once(grader, started):
 def test_a_full_cache_forgets_the_oldest(started):
     with Grader(num_workers=1, cache_size=1) as grader:
         assert correct(grader, benign(2), benign(3)) == [True] * 2
-        for process in started():
-            process.kill()
+        kill(started())
         assert wait_for(lambda: not started())
         assert correct(grader, benign(3)) == [True]
         assert not started()

@@ -1,5 +1,6 @@
 """Training goes on whatever a model writes: the grader is real, its completions are hostile."""
 
+import contextlib
 import itertools
 
 import psutil
@@ -73,9 +74,11 @@ def test_training_survives_completions_that_are_all_hostile(train, grader):
 def test_training_survives_the_death_of_all_grading_processes_between_steps(train, grader):
     def kill():
         for process in psutil.Process().children(recursive=True):
-            if "hicra_trl.rewards.nursery" in process.cmdline():
-                process.kill()
-                killed.append(process)
+            # A worker of an earlier round may be about to be waited for.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "hicra_trl.rewards.nursery" in process.cmdline():
+                    process.kill()
+                    killed.append(process)
 
     killed = []
     logs = train(HostileModel(grader, disturb=kill))

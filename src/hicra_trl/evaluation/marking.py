@@ -79,7 +79,7 @@ class Marker:
     def _ids(self, completion: Completion) -> Sequence[int]:
         if completion.ids is not None:
             return completion.ids
-        return self._tokenizer(completion.text, add_special_tokens=False).input_ids
+        return self._tokenizer(completion.text, add_special_tokens=False, verbose=False).input_ids
 
     def _counts(self, found: Sequence[int]) -> dict[str, int]:
         return {self.grams[gram]: count for gram, count in sorted(Counter(found).items())}

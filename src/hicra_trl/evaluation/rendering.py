@@ -79,14 +79,14 @@ class Renderer:
         """The prompt of an item, however long."""
         if self.args.prompt_format == "text":
             text = plain_prompt(item, self.args)
-            ids = self.tokenizer(text).input_ids
+            ids = self.tokenizer(text, verbose=False).input_ids
         else:
             messages = conversation(item, self.args.instruction, self.args.system_prompt)
             text = (self.processor or self.tokenizer).apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=True, **template_arguments(self.args)
             )
             # The template writes the special tokens itself.
-            ids = self.tokenizer(text, add_special_tokens=False).input_ids
+            ids = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
         return Prompt(item, text, tuple(ids), self.processor.image_token if self.processor else IMAGE_MARK)
 
     def limit(self, prompt: Prompt) -> int:

@@ -212,7 +212,7 @@ def _same_equation(left: str, right: str, algebra: Algebra | None) -> bool | Non
 
 def _letters(text: str) -> set[str]:
     """Variables of an expression: letters, Greek ones too, but not those of a function's name."""
-    return set(_VARIABLE.findall(text)) - {"e", "i", "\\pi"}
+    return set(_VARIABLE.findall(text)) - {"e", "i"}
 
 
 def _split_name(text: str) -> tuple[str, str] | None:

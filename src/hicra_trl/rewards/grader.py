@@ -209,8 +209,8 @@ def grade(completion: str, gold: str | Gold) -> bool:
     r"""
     Whether a completion's boxed answer equals the gold answer.
 
-    [docs/rewards.md](https://github.com/hicra-trl/hicra-trl/blob/main/docs/rewards.md) says when two answers are
-    equal. For many completions [`Grader`] is faster: it compares in parallel.
+    The page on rewards says when two answers are equal. For many completions [`Grader`] is faster: it compares in
+    parallel.
 
     Args:
         completion (`str`):
