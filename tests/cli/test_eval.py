@@ -153,7 +153,8 @@ def test_a_model_that_knows_nothing_scores_zero_on_real_problems(model_folder, f
     if not BENCHMARK_FILES.is_dir():
         pytest.skip(f"no benchmarks at {BENCHMARK_FILES}")
     recipe = yaml.safe_load((RECIPES / "playground.yaml").read_text())
-    files = [f"{line.split('=')[0]}={BENCHMARK_FILES / Path(line).name}" for line in recipe["override"]]
+    stems = {"minerva": "minerva_math"}
+    files = [f"{name}.dataset={BENCHMARK_FILES / stems.get(name, name)}.jsonl" for name in recipe["benchmarks"]]
     more = ["--model", model_folder, "--max_items", 4, "--max_tokens", 8, "--output_dir", "run", "--override", *files]
     assert command.run([str(part) for part in ["--config", RECIPES / "playground.yaml", *more]]) == 0
     results = json.loads((folder / "run" / "results.json").read_text())["benchmarks"]
