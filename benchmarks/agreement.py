@@ -84,7 +84,11 @@ def prm800k_judge() -> Judge:
 
 
 def minerva_judge() -> Judge:
-    lm_eval = file_module("lm_eval", "tasks/minerva_math/utils.py")
+    try:
+        lm_eval = file_module("lm_eval", "tasks/minerva_math/utils.py")
+    except AssertionError as error:
+        # How it says that antlr4-python3-runtime is not 4.11.
+        raise ModuleNotFoundError(name="antlr4-python3-runtime==4.11") from error
 
     def judge(completion: str, gold: str) -> bool:
         box = lm_eval.last_boxed_only_string(completion)
