@@ -187,7 +187,6 @@ class PassAtKCallback(TrainerCallback):
         ends = {*self.trainer.eos_token_ids, tokenizer.pad_token_id}
         # Not batch_decode: of no completions at all, which a rank may have, it makes one.
         texts = [tokenizer.decode(ids, skip_special_tokens=True) for ids in completion_ids]
-        # A grader's own limit is for the batch of a training step.
         with Grader() as grader:
             verdicts = grader(texts, golds)
         correct = np.array([verdict.correct for verdict in verdicts]).reshape(-1, self.num_samples).sum(axis=1)

@@ -52,7 +52,6 @@ class BoxedAccuracy(base.TextMetric):
     def _compute(self, predictions: list[Any], references: list[str]) -> dict[str, float]:
         samples = [[prediction] if isinstance(prediction, str) else prediction for prediction in predictions]
         golds = [gold for texts, gold in zip(samples, references, strict=True) for _ in texts]
-        # A grader's own limit is for the batch of a training step.
         with Grader() as grader:
             verdicts = grader([text for texts in samples for text in texts], golds)
         correct = iter([verdict.correct for verdict in verdicts])

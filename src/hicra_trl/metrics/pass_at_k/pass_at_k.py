@@ -58,7 +58,6 @@ class PassAtK(base.TextMetric):
         if max(k) > fewest:
             raise ValueError(f"pass@{max(k)} needs {max(k)} samples of every problem, got {fewest} of one")
         golds = [gold for samples, gold in zip(predictions, references, strict=True) for _ in samples]
-        # A grader's own limit is for the batch of a training step.
         with Grader() as grader:
             verdicts = iter(grader([text for samples in predictions for text in samples], golds))
         counts = [(len(samples), sum(next(verdicts).correct for _ in samples)) for samples in predictions]
