@@ -1,9 +1,10 @@
-"""What a run shows on screen: a bar, and one line a log for a reader instead of forty metrics."""
+"""What a run shows on screen: a bar, one line a log for a reader instead of forty metrics, and what goes wrong."""
 
+from collections import Counter
 from typing import Any
 
 from tqdm import tqdm
-from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
 _COLUMNS = (
@@ -60,3 +61,43 @@ class SummaryCallback(ProgressCallback):
 
     def on_prediction_step(self, *args: Any, **kwargs: Any) -> None:
         """No second bar: an evaluation is one line too."""
+
+
+# Metric, the share above which it is a problem, and what to say; figures of the problem are the reader's to judge.
+_PROBLEMS = (
+    (
+        "frac_reward_zero_std",
+        0.5,
+        "all rewards were equal in {share:.0%} of the groups, which teach nothing: the problems are too easy or too "
+        "hard for the model, or num_generations is too small",
+    ),
+    (
+        "completions/clipped_ratio",
+        0.2,
+        "{share:.0%} of the completions were cut at max_completion_length before they could answer: raise it",
+    ),
+)
+_LOGS_IN_A_ROW = 5
+
+
+class ProblemCallback(TrainerCallback):
+    """Says in one line, and once, what has wasted samples in five logs in a row: no signal, or cut completions."""
+
+    def __init__(self) -> None:
+        self._in_a_row: Counter[str] = Counter()
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Counts, and writes the line above the bar."""
+        for metric, limit, problem in _PROBLEMS:
+            if metric not in (logs or {}):
+                continue
+            self._in_a_row[metric] = self._in_a_row[metric] + 1 if logs[metric] > limit else 0
+            if self._in_a_row[metric] == _LOGS_IN_A_ROW and state.is_world_process_zero:
+                tqdm.write(f"warning, step {state.global_step}: {problem.format(share=logs[metric])}")

@@ -17,7 +17,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from trl import ModelConfig, TrlParser, get_peft_config, get_quantization_config
 
 from ..grams import PlanningTokenLabeler, StrategicGrams
-from .callbacks import SummaryCallback
+from .callbacks import ProblemCallback, SummaryCallback
 from .config import HICRAConfig
 from .data import DataArguments, load_prompts, load_training_prompts
 from .held_out import PassAtKCallback
@@ -105,6 +105,7 @@ def build_trainer(run_args: RunArguments, config: HICRAConfig, model_args: Model
     for callback in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(SummaryCallback)
+    trainer.add_callback(ProblemCallback)
     problems = load_held_out(run_args)
     if problems is not None:
         steps, samples = run_args.held_out_steps, run_args.held_out_samples
