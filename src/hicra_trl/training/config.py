@@ -1,9 +1,13 @@
 """Configuration of HICRA: GRPO's, with the paper's choices as defaults."""
 
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from transformers.utils import is_torch_bf16_gpu_available
 from trl import GRPOConfig
+
+
+CreditTokens = Literal["planning", "random", "high_entropy"]
 
 
 @dataclass
@@ -17,6 +21,24 @@ class HICRAConfig(GRPOConfig):
     Args:
         alpha (`float`, *optional*, defaults to `0.2`):
             Amplification of the planning tokens' advantage, in [0, 1). 0 is GRPO, bit for bit.
+        credit_tokens (`str`, *optional*, defaults to `"planning"`):
+            Whose advantage `alpha` amplifies. `"planning"` is HICRA; the others are controls, with as many tokens in
+            each completion as it has planning tokens: `"random"`, drawn uniformly, or `"high_entropy"`, those with the
+            highest entropy of the policy before its update, which costs one more forward pass per generation.
+        completions_per_step (`int`, *optional*):
+            Completions of one optimizer step, over all processes: `gradient_accumulation_steps` follows from it, so
+            that a recipe keeps its batch on another number of GPUs. Defaults to what `gradient_accumulation_steps`
+            makes, as in TRL.
+        dynamic_sampling_attempts (`int`, *optional*, defaults to `0`):
+            Dynamic sampling (DAPO): how often to sample other prompts in place of those whose completions all have
+            the same reward, and so teach nothing. 0 is off. The paper needs it for Llama (appendix E.1).
+        extended_completion_length (`int`, *optional*):
+            Staged context (paper, appendix E.1): what `max_completion_length` becomes, once, when too many
+            completions are cut. `None` is off.
+        extend_clipped_ratio (`float`, *optional*, defaults to `0.2`):
+            Share of cut completions that is too many.
+        extend_patience (`int`, *optional*, defaults to `5`):
+            Generations in a row with too many before the limit goes up.
         strategic_grams (`str`, *optional*, defaults to `"paper"`):
             Lexicon of strategic grams: `"paper"`, or a file, a folder, or a dataset on the Hub that
             [`~hicra_trl.grams.StrategicGrams.load`] takes.
@@ -30,13 +52,40 @@ class HICRAConfig(GRPOConfig):
             Defaults to TRL's, bf16, where a GPU has it, and to float32 elsewhere.
 
     Raises:
-        `ValueError`: if `alpha` is not in [0, 1), or if it is above 0 with a loss that collapses the credit of tokens
-            to one value per completion (`importance_sampling_level="sequence"`, `loss_type="luspo"`).
+        `ValueError`: if `alpha` is not in [0, 1), if it is above 0 with a loss that collapses the credit of tokens to
+            one value per completion (`importance_sampling_level="sequence"`, `loss_type="luspo"`), if
+            `credit_tokens` is none of the three, if `completions_per_step` cannot be had with this many processes, if
+            a number of the staged context is out of its range or vLLM's
+            `vllm_max_model_length` too short for it, or if `save_total_limit` is 1: while a checkpoint is written,
+            the one before has to stay.
     """
 
     alpha: float = field(
         default=0.2,
         metadata={"help": "Amplification of the planning tokens' advantage, in [0, 1). 0 is GRPO, bit for bit."},
+    )
+    credit_tokens: CreditTokens = field(
+        default="planning",
+        metadata={
+            "help": "Whose advantage alpha amplifies: 'planning' tokens, or as a control as many 'random' or "
+            "'high_entropy' tokens in each completion."
+        },
+    )
+    completions_per_step: int | None = field(
+        default=None,
+        metadata={"help": "Completions of one optimizer step, over all processes; gives gradient_accumulation_steps."},
+    )
+    dynamic_sampling_attempts: int = field(
+        default=0,
+        metadata={"help": "Dynamic sampling: how often to sample other prompts for groups of equal rewards. 0: off."},
+    )
+    extended_completion_length: int | None = field(
+        default=None,
+        metadata={"help": "What max_completion_length becomes, once, when too many completions are cut. None: off."},
+    )
+    extend_clipped_ratio: float = field(default=0.2, metadata={"help": "Share of cut completions that is too many."})
+    extend_patience: int = field(
+        default=5, metadata={"help": "Generations in a row with too many cut completions before the limit goes up."}
     )
     strategic_grams: str = field(
         default="paper",
@@ -65,9 +114,13 @@ class HICRAConfig(GRPOConfig):
         # TRL's default asks for bf16, and without a device for it refuses to start rather than train in float32.
         if self.bf16 is None and not self.use_cpu and not is_torch_bf16_gpu_available():
             self.bf16 = False
+        if self.completions_per_step is not None:
+            self._accumulate(self.completions_per_step)
         super().__post_init__()
         if not 0 <= self.alpha < 1:
             raise ValueError(f"alpha must be in [0, 1), got {self.alpha}")
+        if self.credit_tokens not in get_args(CreditTokens):
+            raise ValueError(f"credit_tokens must be one of {get_args(CreditTokens)}, got {self.credit_tokens!r}")
         if self.alpha > 0:
             for name, collapsing in (("importance_sampling_level", "sequence"), ("loss_type", "luspo")):
                 if getattr(self, name) == collapsing:
@@ -75,3 +128,53 @@ class HICRAConfig(GRPOConfig):
                         f"{name}={collapsing!r} gives every token of a completion the same credit, so alpha="
                         f"{self.alpha} has no effect on planning tokens: use another {name}, or alpha=0"
                     )
+        if self.dynamic_sampling_attempts < 0:
+            raise ValueError(f"dynamic_sampling_attempts must be at least 0, got {self.dynamic_sampling_attempts}")
+        if self.save_total_limit == 1:
+            raise ValueError(
+                "save_total_limit must be at least 2, got 1: while a checkpoint is written, the one before has to stay"
+            )
+        if self.extended_completion_length is not None:
+            self._check_staged_context(self.extended_completion_length)
+
+    def _accumulate(self, completions: int) -> None:
+        """Sets `gradient_accumulation_steps`, before TRL derives the generation batch from it."""
+        # Sets up the processes, without which there is no world size yet.
+        _ = self.device
+        at_once = self.world_size * self.per_device_train_batch_size
+        steps, rest = divmod(completions, at_once)
+        if rest or steps < 1:
+            raise ValueError(
+                f"completions_per_step must be a multiple of {self.world_size} processes x "
+                f"{self.per_device_train_batch_size} completions each, got {completions}"
+            )
+        # A resolved recipe names both.
+        if self.gradient_accumulation_steps not in (1, steps):
+            raise ValueError(
+                f"completions_per_step={completions} makes {steps} accumulation steps, got "
+                f"gradient_accumulation_steps={self.gradient_accumulation_steps}: give one of them"
+            )
+        if (self.generation_batch_size or completions) % completions:
+            raise ValueError(
+                f"generation_batch_size must be a multiple of completions_per_step={completions}, so that no "
+                f"optimizer step straddles two generations, got {self.generation_batch_size}"
+            )
+        self.gradient_accumulation_steps = steps
+
+    def _check_staged_context(self, extended: int) -> None:
+        if extended <= self.max_completion_length:
+            raise ValueError(
+                f"extended_completion_length must be above max_completion_length={self.max_completion_length}, "
+                f"got {extended}"
+            )
+        if not 0 <= self.extend_clipped_ratio < 1 or self.extend_patience < 1:
+            raise ValueError(
+                "expected extend_clipped_ratio in [0, 1) and extend_patience of at least 1, got "
+                f"{self.extend_clipped_ratio} and {self.extend_patience}"
+            )
+        room = self.vllm_max_model_length
+        if self.use_vllm and room is not None and room <= extended:
+            raise ValueError(
+                f"vllm_max_model_length must hold a prompt and extended_completion_length={extended} tokens, "
+                f"got {room}"
+            )

@@ -1,25 +1,39 @@
 """GRPO with hierarchy-aware credit: wires the labeler, the credit and the dynamics to TRL."""
 
+import inspect
 import json
+import math
+from collections import defaultdict, deque
 from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset
 from huggingface_hub import ModelCard
+from torch.utils.data import Sampler
+from tqdm import tqdm
 from transformers import PreTrainedModel
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOTrainer
+from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import get_config_model_id
 
 from ..dynamics import DynamicsMeter
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..grams.card import PAPER_CITATION
 from .advantages import hicra_advantages
+from .card import credit_section
 from .config import HICRAConfig
+from .credit import highest_tokens, random_tokens
+from .dynamic_sampling import DynamicSampler, FreshPrompts, silent_groups
+from .seeds import EpochSampler, seeded_generator
+from .staged_context import StagedContext
 
 
 LEXICON_FOLDER = "strategic_grams"
 STATE_FILE = "hicra_state.json"
+# What TRL's forward pass takes beside the tokens, such as pixels; a batch has some of them.
+_FORWARD_PARAMETERS = inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters
 
 
 class HICRATrainer(GRPOTrainer):
@@ -28,7 +42,8 @@ class HICRATrainer(GRPOTrainer):
     through Reinforcement Learning](https://huggingface.co/papers/2509.03646).
 
     The one change to [`~trl.GRPOTrainer`]: the advantage of planning tokens is raised by `alpha` times its magnitude.
-    What training does to planning and execution is logged under `hicra/`.
+    What training does to planning and execution is logged under `hicra/`. As a control, `credit_tokens` gives the
+    same raise to as many other tokens.
 
     Args:
         model (`str` or [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
@@ -72,24 +87,142 @@ class HICRATrainer(GRPOTrainer):
         self.labeler = PlanningTokenLabeler(self._tokenizer, grams)
         self.dynamics = {mode: DynamicsMeter(len(grams)) for mode in ("train", "eval")}
         self._token_scores: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._last_draw = {mode: (-1, -1) for mode in ("train", "eval")}
+        self._context = StagedContext(
+            args.max_completion_length,
+            args.extended_completion_length,
+            args.extend_clipped_ratio,
+            args.extend_patience,
+        )
+        self._fresh_prompts: FreshPrompts | None = None
+        if args.dynamic_sampling_attempts:
+            self._fresh_prompts = FreshPrompts(_finite(self.train_dataset), self._data_seed)
+            # TRL's own keep the completions of one sampling only, and would forget those of the first attempts.
+            self._logs = {name: _unbounded(kept) for name, kept in self._logs.items()}
+
+    @property
+    def _data_seed(self) -> int:
+        return self.args.seed if self.args.data_seed is None else self.args.data_seed
+
+    def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler:
+        return EpochSampler(
+            super()._get_train_sampler(dataset), self._data_seed, lambda: math.floor(self.state.epoch or 0)
+        )
 
     @property
     def _mode(self) -> str:
         return "train" if self.model.training else "eval"
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        batch = super()._generate_and_score_completions(inputs)
+        batch = self._sample(inputs)
         mask = _own_tokens(batch)
         labels = self.labeler.label(batch["completion_ids"], mask)
-        batch["planning_mask"] = labels.planning_mask
+        batch["planning_mask"] = credited = labels.planning_mask
+        # At alpha 0 a choice changes nothing, but the forward pass for it would draw a dropout that GRPO does not.
+        if self.args.credit_tokens != "planning" and self.args.alpha > 0:
+            credited = self._control_tokens(batch, mask)
+            self._log_overlap(credited, labels.planning_mask)
         # Once per generation: a buffered batch enters the loss several times, and amplifying there would compound.
-        batch["advantages"] = hicra_advantages(batch["advantages"], labels.planning_mask, self.args.alpha)
+        batch["advantages"] = hicra_advantages(batch["advantages"], credited, self.args.alpha)
         self.dynamics[self._mode].add_completions(labels, mask, batch["advantages"])
         return batch
+
+    def _sample(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """What TRL samples; while training, without the groups that teach nothing, and with a limit that may go up."""
+        if not self.model.training:
+            return super()._generate_and_score_completions(inputs)
+        if self._fresh_prompts is None:
+            batch = super()._generate_and_score_completions(inputs)
+        else:
+            batch = self._sample_dynamically(inputs)
+        if self.args.extended_completion_length is not None:
+            self._stage_context()
+        return batch
+
+    def _sample_dynamically(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        for kept in self._logs.values():
+            kept.clear()
+        sampler = DynamicSampler(
+            self.args.dynamic_sampling_attempts,
+            self._fresh_prompts,
+            self.accelerator,
+            self.num_generations,
+            self._tokenizer.pad_token_id,
+        )
+        sample = super()._generate_and_score_completions
+
+        def sample_and_flag(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], torch.Tensor]:
+            batch = sample(rows)
+            if "num_images" in batch:
+                raise ValueError("dynamic_sampling_attempts is for text only, got prompts with images: set it to 0")
+            return batch, silent_groups(self._rewards, self.num_generations)
+
+        batch, done = sampler.fill(sample_and_flag, inputs)
+        for name, value in done.items():
+            self._metrics["train"][f"dynamic_sampling/{name}"].append(value)
+        return batch
+
+    def _stage_context(self) -> None:
+        metrics = self._metrics["train"]
+        metrics["completions/limit"].append(self._context.current)
+        clipped = metrics["completions/clipped_ratio"][-1]
+        if self._context.observe(clipped):
+            self._limit_completions(self._context.current)
+            if self.accelerator.is_main_process:
+                tqdm.write(
+                    f"step {self.state.global_step}: {clipped:.0%} of the completions were cut, after "
+                    f"{self._context.in_a_row} generations in a row with too many; from now on they may have "
+                    f"{self._context.current} tokens"
+                )
+
+    def _limit_completions(self, limit: int) -> None:
+        self.max_completion_length = limit
+        if self.use_vllm:
+            self.vllm_generation.max_completion_length = limit
+        else:
+            self.generation_config.max_new_tokens = self.generation_kwargs["max_new_tokens"] = limit
+
+    def _control_tokens(self, batch: dict[str, Any], mask: torch.Tensor) -> torch.Tensor:
+        """Mask (B, T) of as many tokens of each completion as it has planning tokens, by another criterion."""
+        if self.args.credit_tokens == "random":
+            return random_tokens(batch["planning_mask"], mask, self._next_generator())
+        return highest_tokens(self._entropies(batch), batch["planning_mask"], mask)
+
+    def _next_generator(self) -> torch.Generator:
+        # Counted within a step and a mode, since a resumed run knows neither earlier steps nor evaluations.
+        mode, step = self._mode, self.state.global_step
+        last_step, last_call = self._last_draw[mode]
+        call = last_call + 1 if step == last_step else 0
+        self._last_draw[mode] = step, call
+        return seeded_generator(self.args.seed, step, self.accelerator.process_index, call, int(mode == "eval"))
+
+    def _entropies(self, batch: dict[str, Any]) -> torch.Tensor:
+        """Entropies (B, T) of the policy at the completions' tokens, in nats, at the sampling temperature."""
+        train = self.model.training
+        # The parent's method: ours would keep these for the metrics, where the loss's belong.
+        with torch.no_grad(), disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs):
+            _, entropies, *_ = super()._get_per_token_logps_and_entropies(
+                self.model,
+                torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
+                torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
+                batch["completion_ids"].size(1),
+                batch_size=self.args.per_device_train_batch_size if train else self.args.per_device_eval_batch_size,
+                compute_entropy=True,
+                **{name: batch[name] for name in _FORWARD_PARAMETERS if name in batch},
+            )
+        return entropies
+
+    def _log_overlap(self, credited: torch.Tensor, planning_mask: torch.Tensor) -> None:
+        counts = torch.stack([(credited & planning_mask).sum(), credited.sum()])
+        overlap, total = self.accelerator.reduce(counts, reduction="sum").tolist()
+        if total:
+            self._metrics[self._mode]["hicra/credit_overlap"].append(overlap / total)
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         rewards_per_func = super()._calculate_rewards(*args, **kwargs)
         group_size = self.num_generations if self.model.training else self.num_generations_eval
+        self._rewards = (rewards_per_func * self.reward_weights.to(rewards_per_func.device)).nansum(dim=1)
+        self._rewards[rewards_per_func.isnan().all(dim=1)] = torch.nan
         correct = rewards_per_func[:, 0] >= self.args.pass_threshold
         self.dynamics[self._mode].add_groups(correct.view(-1, group_size))
         return rewards_per_func
@@ -104,8 +237,25 @@ class HICRATrainer(GRPOTrainer):
         loss = super()._compute_loss(model, inputs)
         logps, entropies = self._token_scores
         self._token_scores = None
+        self._refuse_broken("loss", loss.detach())
         self.dynamics[self._mode].add_tokens(logps, entropies, inputs["planning_mask"], _own_tokens(inputs))
         return loss
+
+    def _get_grad_norm(self, *args: Any, **kwargs: Any) -> Any:
+        norm = super()._get_grad_norm(*args, **kwargs)
+        # In fp16 the scaler skips steps whose gradients overflow.
+        if norm is not None and not self.args.fp16:
+            self._refuse_broken("norm of the gradient", norm)
+        return norm
+
+    def _refuse_broken(self, what: str, value: torch.Tensor | float) -> None:
+        """Stops before the weights are broken too, so that every checkpoint is a good one."""
+        value = float(value)
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"step {self.state.global_step + 1}: the {what} is {value}. It has changed no weight: go on "
+                "from the last checkpoint with a lower learning_rate or max_grad_norm"
+            )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the dynamics of the window that ends here, under `hicra/`. Every rank must call it."""
@@ -121,12 +271,30 @@ class HICRATrainer(GRPOTrainer):
         if self.args.should_save:
             self.labeler.grams.save(Path(output_dir or self.args.output_dir, LEXICON_FOLDER))
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # Transformers would train one step more where a run is resumed at its last one.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
+
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
+        folder = Path(self._get_output_dir(trial=trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
+        # A resumed run may write over an older checkpoint.
         if self.args.should_save:
-            folder = Path(self._get_output_dir(trial=trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
-            baselines = {mode: meter.baselines for mode, meter in self.dynamics.items()}
-            (folder / STATE_FILE).write_text(json.dumps({"perplexity_baselines": baselines}))
+            (folder / STATE_FILE).unlink(missing_ok=True)
+        super()._save_checkpoint(model, trial)
+        # Written last, when every rank is done, and at once: a checkpoint without it is half-written.
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            state = {
+                "perplexity_baselines": {mode: meter.baselines for mode, meter in self.dynamics.items()},
+                "fresh_prompts_drawn": self._fresh_prompts.drawn if self._fresh_prompts else 0,
+                "clipped_in_a_row": self._context.in_a_row,
+                "is_extended": self._context.is_extended,
+            }
+            (folder / f"{STATE_FILE}.part").write_text(json.dumps(state))
+            (folder / f"{STATE_FILE}.part").replace(folder / STATE_FILE)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
@@ -136,6 +304,11 @@ class HICRATrainer(GRPOTrainer):
         state = json.loads(Path(checkpoint, STATE_FILE).read_text())
         for mode, baselines in state["perplexity_baselines"].items():
             self.dynamics[mode].baselines = baselines
+        if self._fresh_prompts is not None:
+            self._fresh_prompts.drawn = state["fresh_prompts_drawn"]
+        self._context.in_a_row = state["clipped_in_a_row"]
+        self._context.is_extended = state["is_extended"]
+        self._limit_completions(self._context.current)
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Writes TRL's model card with a section on the credit assignment."""
@@ -144,15 +317,8 @@ class HICRATrainer(GRPOTrainer):
             return
         path = Path(self.args.output_dir, "README.md")
         card = ModelCard.load(path)
-        grams = self.labeler.grams
-        section = (
-            "## Hierarchy-aware credit assignment\n\n"
-            f"The advantage of planning tokens was raised by alpha = {self.args.alpha} times its magnitude. Planning "
-            f"tokens are those inside one of {len(grams)} strategic grams (fingerprint `{grams.fingerprint}`, saved "
-            f"in `{LEXICON_FOLDER}/`).\n\n"
-        )
         marker = "### Framework versions"
-        card.text = card.text.replace(marker, section + marker)
+        card.text = card.text.replace(marker, credit_section(self.args, self.labeler.grams) + marker)
         card.save(path)
 
 
@@ -164,6 +330,18 @@ def check_same_lexicon(checkpoint: str | Path, grams: StrategicGrams) -> None:
             f"cannot resume {checkpoint}: it was trained with a lexicon of {len(saved)} strategic grams and "
             f"fingerprint {saved.fingerprint}, got one of {len(grams)} and fingerprint {grams.fingerprint}"
         )
+
+
+def _finite(dataset: Any) -> Dataset:
+    if not isinstance(dataset, Dataset):
+        raise ValueError(
+            f"dynamic_sampling_attempts needs a dataset that can be indexed, got {type(dataset).__name__}: set it to 0"
+        )
+    return dataset
+
+
+def _unbounded(kept: deque | defaultdict) -> deque | defaultdict:
+    return deque() if isinstance(kept, deque) else defaultdict(deque)
 
 
 def _own_tokens(batch: dict[str, Any]) -> torch.Tensor:
