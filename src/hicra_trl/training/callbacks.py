@@ -69,7 +69,7 @@ _PROBLEMS = (
         "frac_reward_zero_std",
         0.5,
         "all rewards were equal in {share:.0%} of the groups, which teach nothing: the problems are too easy or too "
-        "hard for the model, or num_generations is too small",
+        "hard for the model, or num_generations is too small; dynamic_sampling_attempts replaces them",
     ),
     (
         "completions/clipped_ratio",
