@@ -3,15 +3,11 @@
 import inspect
 import json
 import math
-from collections import defaultdict, deque
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
 from huggingface_hub import ModelCard
-from torch.utils.data import Sampler
-from tqdm import tqdm
 from transformers import PreTrainedModel
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOTrainer
@@ -25,9 +21,8 @@ from .advantages import hicra_advantages
 from .card import credit_section
 from .config import HICRAConfig
 from .credit import highest_tokens, random_tokens
-from .dynamic_sampling import DynamicSampler, FreshPrompts, silent_groups
-from .seeds import EpochSampler, seeded_generator
-from .staged_context import StagedContext
+from .rollouts import RolloutTrainer
+from .seeds import seeded_generator
 
 
 LEXICON_FOLDER = "strategic_grams"
@@ -36,7 +31,7 @@ STATE_FILE = "hicra_state.json"
 _FORWARD_PARAMETERS = inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters
 
 
-class HICRATrainer(GRPOTrainer):
+class HICRATrainer(RolloutTrainer):
     """
     Trainer for Hierarchy-Aware Credit Assignment (HICRA), introduced in [Emergent Hierarchical Reasoning in LLMs
     through Reinforcement Learning](https://huggingface.co/papers/2509.03646).
@@ -87,34 +82,9 @@ class HICRATrainer(GRPOTrainer):
         self.labeler = PlanningTokenLabeler(self._tokenizer, grams)
         self.dynamics = {mode: DynamicsMeter(len(grams)) for mode in ("train", "eval")}
         self._token_scores: tuple[torch.Tensor, torch.Tensor] | None = None
-        self._last_draw = {mode: (-1, -1) for mode in ("train", "eval")}
-        self._context = StagedContext(
-            args.max_completion_length,
-            args.extended_completion_length,
-            args.extend_clipped_ratio,
-            args.extend_patience,
-        )
-        self._fresh_prompts: FreshPrompts | None = None
-        if args.dynamic_sampling_attempts:
-            self._fresh_prompts = FreshPrompts(_finite(self.train_dataset), self._data_seed)
-            # TRL's own keep the completions of one sampling only, and would forget those of the first attempts.
-            self._logs = {name: _unbounded(kept) for name, kept in self._logs.items()}
-
-    @property
-    def _data_seed(self) -> int:
-        return self.args.seed if self.args.data_seed is None else self.args.data_seed
-
-    def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler:
-        return EpochSampler(
-            super()._get_train_sampler(dataset), self._data_seed, lambda: math.floor(self.state.epoch or 0)
-        )
-
-    @property
-    def _mode(self) -> str:
-        return "train" if self.model.training else "eval"
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        batch = self._sample(inputs)
+        batch = super()._generate_and_score_completions(inputs)
         mask = _own_tokens(batch)
         labels = self.labeler.label(batch["completion_ids"], mask)
         batch["planning_mask"] = credited = labels.planning_mask
@@ -127,74 +97,12 @@ class HICRATrainer(GRPOTrainer):
         self.dynamics[self._mode].add_completions(labels, mask, batch["advantages"])
         return batch
 
-    def _sample(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        """What TRL samples; while training, without the groups that teach nothing, and with a limit that may go up."""
-        if not self.model.training:
-            return super()._generate_and_score_completions(inputs)
-        if self._fresh_prompts is None:
-            batch = super()._generate_and_score_completions(inputs)
-        else:
-            batch = self._sample_dynamically(inputs)
-        if self.args.extended_completion_length is not None:
-            self._stage_context()
-        return batch
-
-    def _sample_dynamically(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        for kept in self._logs.values():
-            kept.clear()
-        sampler = DynamicSampler(
-            self.args.dynamic_sampling_attempts,
-            self._fresh_prompts,
-            self.accelerator,
-            self.num_generations,
-            self._tokenizer.pad_token_id,
-        )
-        sample = super()._generate_and_score_completions
-
-        def sample_and_flag(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], torch.Tensor]:
-            batch = sample(rows)
-            if "num_images" in batch:
-                raise ValueError("dynamic_sampling_attempts is for text only, got prompts with images: set it to 0")
-            return batch, silent_groups(self._rewards, self.num_generations)
-
-        batch, done = sampler.fill(sample_and_flag, inputs)
-        for name, value in done.items():
-            self._metrics["train"][f"dynamic_sampling/{name}"].append(value)
-        return batch
-
-    def _stage_context(self) -> None:
-        metrics = self._metrics["train"]
-        metrics["completions/limit"].append(self._context.current)
-        clipped = metrics["completions/clipped_ratio"][-1]
-        if self._context.observe(clipped):
-            self._limit_completions(self._context.current)
-            if self.accelerator.is_main_process:
-                tqdm.write(
-                    f"step {self.state.global_step}: {clipped:.0%} of the completions were cut, after "
-                    f"{self._context.in_a_row} generations in a row with too many; from now on they may have "
-                    f"{self._context.current} tokens"
-                )
-
-    def _limit_completions(self, limit: int) -> None:
-        self.max_completion_length = limit
-        if self.use_vllm:
-            self.vllm_generation.max_completion_length = limit
-        else:
-            self.generation_config.max_new_tokens = self.generation_kwargs["max_new_tokens"] = limit
-
     def _control_tokens(self, batch: dict[str, Any], mask: torch.Tensor) -> torch.Tensor:
         """Mask (B, T) of as many tokens of each completion as it has planning tokens, by another criterion."""
         if self.args.credit_tokens == "random":
-            return random_tokens(batch["planning_mask"], mask, self._next_generator())
+            generator = seeded_generator(*self._next_key(), self.accelerator.process_index)
+            return random_tokens(batch["planning_mask"], mask, generator)
         return highest_tokens(self._entropies(batch), batch["planning_mask"], mask)
-
-    def _next_generator(self) -> torch.Generator:
-        # Counted within a step and a mode, since a resumed run knows neither earlier steps nor evaluations.
-        mode, step = self._mode, self.state.global_step
-        last_step, last_call = self._last_draw[mode]
-        call = last_call + 1 if step == last_step else 0
-        self._last_draw[mode] = step, call
-        return seeded_generator(self.args.seed, step, self.accelerator.process_index, call, int(mode == "eval"))
 
     def _entropies(self, batch: dict[str, Any]) -> torch.Tensor:
         """Entropies (B, T) of the policy at the completions' tokens, in nats, at the sampling temperature."""
@@ -221,8 +129,6 @@ class HICRATrainer(GRPOTrainer):
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         rewards_per_func = super()._calculate_rewards(*args, **kwargs)
         group_size = self.num_generations if self.model.training else self.num_generations_eval
-        self._rewards = (rewards_per_func * self.reward_weights.to(rewards_per_func.device)).nansum(dim=1)
-        self._rewards[rewards_per_func.isnan().all(dim=1)] = torch.nan
         correct = rewards_per_func[:, 0] >= self.args.pass_threshold
         self.dynamics[self._mode].add_groups(correct.view(-1, group_size))
         return rewards_per_func
@@ -289,9 +195,7 @@ class HICRATrainer(GRPOTrainer):
         if self.args.should_save:
             state = {
                 "perplexity_baselines": {mode: meter.baselines for mode, meter in self.dynamics.items()},
-                "fresh_prompts_drawn": self._fresh_prompts.drawn if self._fresh_prompts else 0,
-                "clipped_in_a_row": self._context.in_a_row,
-                "is_extended": self._context.is_extended,
+                "rollouts": self.rollout_state(),
             }
             (folder / f"{STATE_FILE}.part").write_text(json.dumps(state))
             (folder / f"{STATE_FILE}.part").replace(folder / STATE_FILE)
@@ -304,11 +208,7 @@ class HICRATrainer(GRPOTrainer):
         state = json.loads(Path(checkpoint, STATE_FILE).read_text())
         for mode, baselines in state["perplexity_baselines"].items():
             self.dynamics[mode].baselines = baselines
-        if self._fresh_prompts is not None:
-            self._fresh_prompts.drawn = state["fresh_prompts_drawn"]
-        self._context.in_a_row = state["clipped_in_a_row"]
-        self._context.is_extended = state["is_extended"]
-        self._limit_completions(self._context.current)
+        self.restore_rollouts(state["rollouts"])
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Writes TRL's model card with a section on the credit assignment."""
@@ -330,18 +230,6 @@ def check_same_lexicon(checkpoint: str | Path, grams: StrategicGrams) -> None:
             f"cannot resume {checkpoint}: it was trained with a lexicon of {len(saved)} strategic grams and "
             f"fingerprint {saved.fingerprint}, got one of {len(grams)} and fingerprint {grams.fingerprint}"
         )
-
-
-def _finite(dataset: Any) -> Dataset:
-    if not isinstance(dataset, Dataset):
-        raise ValueError(
-            f"dynamic_sampling_attempts needs a dataset that can be indexed, got {type(dataset).__name__}: set it to 0"
-        )
-    return dataset
-
-
-def _unbounded(kept: deque | defaultdict) -> deque | defaultdict:
-    return deque() if isinstance(kept, deque) else defaultdict(deque)
 
 
 def _own_tokens(batch: dict[str, Any]) -> torch.Tensor:

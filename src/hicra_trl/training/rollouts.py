@@ -1,0 +1,160 @@
+"""GRPO with the sampling of the paper's runs: seeds that reach it, dynamic sampling, staged context."""
+
+import math
+from collections import defaultdict, deque
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch.utils.data import Sampler
+from tqdm import tqdm
+from trl import GRPOTrainer
+
+from .dynamic_sampling import DynamicSampler, FreshPrompts, silent_groups
+from .rollout_seed import seeded_rollout
+from .seeds import EpochSampler
+from .staged_context import StagedContext
+
+
+class RolloutTrainer(GRPOTrainer):
+    """
+    What [`~hicra_trl.HICRATrainer`] samples, whoever gets the credit for it.
+
+    All of it is off by default, and then this is [`~trl.GRPOTrainer`], bit for bit.
+
+    Args:
+        *args, **kwargs:
+            As in [`~trl.GRPOTrainer`]; its `args` is a [`~hicra_trl.HICRAConfig`].
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        args = self.args
+        self._rewards: torch.Tensor | None = None
+        self._last_draw = {mode: (-1, -1) for mode in ("train", "eval")}
+        self._context = StagedContext(
+            args.max_completion_length,
+            args.extended_completion_length,
+            args.extend_clipped_ratio,
+            args.extend_patience,
+        )
+        self._fresh_prompts: FreshPrompts | None = None
+        if args.dynamic_sampling_attempts:
+            self._fresh_prompts = FreshPrompts(_finite(self.train_dataset), self._data_seed)
+            # TRL's own keep the completions of one sampling only, and would forget those of the first attempts.
+            self._logs = {name: _unbounded(kept) for name, kept in self._logs.items()}
+
+    @property
+    def _data_seed(self) -> int:
+        return self.args.seed if self.args.data_seed is None else self.args.data_seed
+
+    def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler:
+        return EpochSampler(
+            super()._get_train_sampler(dataset), self._data_seed, lambda: math.floor(self.state.epoch or 0)
+        )
+
+    @property
+    def _mode(self) -> str:
+        return "train" if self.model.training else "eval"
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        if not self.model.training:
+            return self._sample(inputs)
+        clipped = self._metrics["train"]["completions/clipped_ratio"]
+        earlier = len(clipped)
+        batch = self._sample(inputs) if self._fresh_prompts is None else self._sample_dynamically(inputs)
+        if self.args.extended_completion_length is not None:
+            # What dynamic sampling samples beyond the first batch is less, and says less.
+            self._stage_context(clipped[earlier])
+        return batch
+
+    def _sample(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        sample = super()._generate_and_score_completions
+        if not self.use_vllm or self.vllm_mode != "colocate":
+            return sample(inputs)
+        group = self.accelerator.process_index // self.args.vllm_tensor_parallel_size
+        with seeded_rollout(self.accelerator.device, *self._next_key(), group):
+            return sample(inputs)
+
+    def _sample_dynamically(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        for kept in self._logs.values():
+            kept.clear()
+        sampler = DynamicSampler(
+            self.args.dynamic_sampling_attempts,
+            self._fresh_prompts,
+            self.accelerator,
+            self.num_generations,
+            self._tokenizer.pad_token_id,
+        )
+
+        def sample_and_flag(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], torch.Tensor]:
+            batch = self._sample(rows)
+            if "num_images" in batch:
+                raise ValueError("dynamic_sampling_attempts is for text only, got prompts with images: set it to 0")
+            return batch, silent_groups(self._rewards, self.num_generations)
+
+        batch, done = sampler.fill(sample_and_flag, inputs)
+        for name, value in done.items():
+            self._metrics["train"][f"dynamic_sampling/{name}"].append(value)
+        return batch
+
+    def _stage_context(self, clipped: float) -> None:
+        self._metrics["train"]["completions/limit"].append(self._context.current)
+        if self._context.observe(clipped):
+            self._limit_completions(self._context.current)
+            if self.accelerator.is_main_process:
+                tqdm.write(
+                    f"step {self.state.global_step}: {clipped:.0%} of the completions were cut, after "
+                    f"{self._context.in_a_row} generations in a row with too many; from now on they may have "
+                    f"{self._context.current} tokens"
+                )
+
+    def _limit_completions(self, limit: int) -> None:
+        self.max_completion_length = limit
+        if self.use_vllm:
+            self.vllm_generation.max_completion_length = limit
+        else:
+            self.generation_config.max_new_tokens = self.generation_kwargs["max_new_tokens"] = limit
+
+    def _next_key(self) -> tuple[int, ...]:
+        """What the next draw depends on, and nothing else: the seed, the step, and how many came before in it."""
+        # Counted within a step and a mode, since a resumed run knows neither earlier steps nor evaluations.
+        mode, step = self._mode, self.state.global_step
+        last_step, last_draw = self._last_draw[mode]
+        draw = last_draw + 1 if step == last_step else 0
+        self._last_draw[mode] = step, draw
+        return self.args.seed, step, draw, int(mode == "eval")
+
+    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        rewards_per_func = super()._calculate_rewards(*args, **kwargs)
+        self._rewards = (rewards_per_func * self.reward_weights.to(rewards_per_func.device)).nansum(dim=1)
+        self._rewards[rewards_per_func.isnan().all(dim=1)] = torch.nan
+        return rewards_per_func
+
+    def rollout_state(self) -> dict[str, Any]:
+        """What a resumed run needs to sample on as this one would."""
+        return {
+            "fresh_prompts_drawn": self._fresh_prompts.drawn if self._fresh_prompts else 0,
+            "clipped_in_a_row": self._context.in_a_row,
+            "is_extended": self._context.is_extended,
+        }
+
+    def restore_rollouts(self, state: dict[str, Any]) -> None:
+        """Takes over what [`~RolloutTrainer.rollout_state`] gave."""
+        if self._fresh_prompts is not None:
+            self._fresh_prompts.drawn = state["fresh_prompts_drawn"]
+        self._context.in_a_row = state["clipped_in_a_row"]
+        self._context.is_extended = state["is_extended"]
+        self._limit_completions(self._context.current)
+
+
+def _finite(dataset: Any) -> Dataset:
+    if not isinstance(dataset, Dataset):
+        raise ValueError(
+            f"dynamic_sampling_attempts needs a dataset that can be indexed, got {type(dataset).__name__}: set it to 0"
+        )
+    return dataset
+
+
+def _unbounded(kept: deque | defaultdict) -> deque | defaultdict:
+    return deque() if isinstance(kept, deque) else defaultdict(deque)

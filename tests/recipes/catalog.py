@@ -1,0 +1,62 @@
+"""The recipes, as the tests see them: which there are, and what each is for."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+FOLDER = Path(__file__).parents[2] / "recipes"
+
+# What tells the methods of a model from each other, and nothing else may.
+GRPO = {"alpha": 0.0, "credit_tokens": "planning", "entropy_coef": 0.0, "top_entropy_quantile": 1.0}
+METHODS = {
+    "grpo": GRPO,
+    "hicra": GRPO | {"alpha": 0.2},
+    "entropy": GRPO | {"entropy_coef": 0.001},
+    "fork20": GRPO | {"top_entropy_quantile": 0.2},
+    "fork30": GRPO | {"top_entropy_quantile": 0.3},
+    "random": GRPO | {"alpha": 0.2, "credit_tokens": "random"},
+    "high_entropy": GRPO | {"alpha": 0.2, "credit_tokens": "high_entropy"},
+}
+NAMES = {"output_dir", "run_name"}
+
+# By model, the methods that there must be: those of the paper's tables 1 and 2, and what they are to be compared with.
+CONTROLS = ("fork20", "fork30", "random", "high_entropy")
+PAPER = {
+    "qwen3-4b-instruct-2507": ("grpo", "hicra"),
+    "qwen3-4b-nothink": ("grpo", "hicra"),
+    "qwen3-4b-base": ("grpo", "hicra", *CONTROLS),
+    "llama-3.1-8b-instruct": ("grpo", "hicra"),
+    "qwen2.5-7b": ("grpo", "hicra", "entropy", *CONTROLS),
+    "mimo-vl-7b": ("grpo", "hicra"),
+    "qwen2.5-vl-7b": ("grpo", "hicra"),
+}
+ONE_CARD = {
+    "qwen3-0.6b": ("grpo", "hicra", "grpo_lora", "hicra_lora"),
+    "qwen3-1.7b": ("grpo_lora", "hicra_lora"),
+}
+PLAYGROUND = {"playground": ("grpo", "hicra", "entropy", "fork20", "random", "high_entropy")}
+VISION = ("mimo-vl-7b", "qwen2.5-vl-7b")
+
+
+def list_recipes(models: dict[str, tuple[str, ...]]) -> list[str]:
+    return [f"{model}/{method}" for model, methods in models.items() for method in methods]
+
+
+# Those of the playground leave to defaults what a run of minutes on a CPU does not show.
+COMPLETE = list_recipes(PAPER | ONE_CARD)
+ALL = list_recipes(PAPER | ONE_CARD | PLAYGROUND)
+
+
+def path(recipe: str) -> Path:
+    return FOLDER / f"{recipe}.yaml"
+
+
+def read(recipe: str) -> dict[str, Any]:
+    return yaml.safe_load(path(recipe).read_text())
+
+
+def credit(recipe: str) -> dict[str, Any]:
+    """What the method of a recipe says of the credit."""
+    return METHODS[recipe.split("/")[1].removesuffix("_lora")]
