@@ -1,7 +1,11 @@
-# Sets everything up in .venv from nothing; override with make VENV=... PYTHON=...
+# Sets everything up in .venv from nothing, and in .venv-vllm what the tests of vLLM need beside it.
+# Override with make VENV=... VLLM_VENV=... PYTHON=...
 VENV ?= .venv
+VLLM_VENV ?= .venv-vllm
 PYTHON ?= python3
 READY := $(VENV)/.ready
+VLLM_READY := $(VLLM_VENV)/.ready
+VLLM_REQUIREMENTS := tests/engines/vllm/requirements.txt
 
 .PHONY: install quickstart test lint
 
@@ -13,11 +17,20 @@ $(READY): pyproject.toml constraints.txt
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
+# The package last and without its dependencies: the requirements are complete.
+$(VLLM_READY): pyproject.toml constraints.txt $(VLLM_REQUIREMENTS)
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
+	$(VLLM_VENV)/bin/python -m pip install --quiet --constraint constraints.txt --no-deps --requirement $(VLLM_REQUIREMENTS)
+	$(VLLM_VENV)/bin/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
 quickstart: install
 	HF_HUB_OFFLINE=1 $(VENV)/bin/hicra playground
 
-test: install
+test: install $(VLLM_READY)
 	$(VENV)/bin/python -m pytest
+	$(VLLM_VENV)/bin/python -m pytest tests/engines/vllm
 
 lint: install
 	$(VENV)/bin/ruff check .

@@ -13,6 +13,8 @@ MODULES = (
     *(f"rewards.{name}" for name in ("boxed", "numbers", "notation", "structure", "answers", "grader", "accuracy")),
     "rewards.overlong",
     *(f"training.{name}" for name in ("overlap", "duplicates", "known_datasets", "virl", "callbacks")),
+    *(f"training.{name}" for name in ("credit", "dynamic_sampling", "staged_context", "rollout_seed")),
+    *(f"training.{name}" for name in ("checkpoints", "provenance", "failures")),
     "evaluation.statistics",
     "dynamics.statistics",
 )

@@ -41,7 +41,7 @@ def recipe(model_folder, lexicon_file, tmp_path_factory):
         "max_completion_length": 16,
         "max_steps": 2,
         "logging_steps": 1,
-        "save_strategy": "no",
+        "save_steps": 2,
         "log_completions": True,
         "num_completions_to_print": 0,
         "report_to": "none",
@@ -155,6 +155,12 @@ WRONG = [
         "hicra train: nothing to resume: no check",
     ),
     (["train", "--config", "RECIPE", "--model_name_or_path", "no/model"], "hicra train: "),
+    (
+        ["train", "--config", "RECIPE", "--save_steps", "3", "--logging_steps", "2", "--max_steps", "6"],
+        "hicra train: save_steps",
+    ),
+    (["train", "--resume"], "hicra train: --resume needs the folder of a run"),
+    (["train", "--resume", "nowhere"], "hicra train: no run at nowhere: expected a folder with manifest.json"),
     (["playground", "--seeds", "0"], "hicra playground: seeds must be at least 1, got 0"),
     (["playground", "--recipes", "nowhere"], "hicra playground: no recipe at nowhere/grpo.yaml"),
     (["playground", "--color", "red"], "hicra playground: unknown arguments: --color red"),
@@ -162,7 +168,7 @@ WRONG = [
     (["highlight", "--input", "RECIPE", "--limit", "0"], "hicra highlight: limit must be at least 1, got 0"),
     (
         ["unknown"],
-        "hicra: unknown command 'unknown', expected one of train, mine, lexicon, eval, playground, highlight",
+        "hicra: unknown command 'unknown', expected one of train, mine, lexicon, eval, playground, export, highlight",
     ),
 ]
 
@@ -175,11 +181,20 @@ def test_wrong_input_gets_one_line_and_status_2(argv, message, recipe, tmp_path)
 
 
 def test_a_resume_with_another_lexicon_gets_one_line(recipe, run_folder, tmp_path):
-    # A run's folder holds the lexicon as a checkpoint does.
-    argv = ("--strategic_grams", "paper", "--resume_from_checkpoint", run_folder)
+    argv = ("--strategic_grams", "paper", "--resume_from_checkpoint", run_folder / "checkpoint-2")
     done = hicra("train", "--config", recipe, *argv, cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "a lexicon of 9 strategic grams" in done.stderr and "got one of 249" in done.stderr
+
+
+def test_a_run_that_is_complete_is_neither_resumed_nor_overwritten(recipe, run_folder, tmp_path):
+    resumed = hicra("train", "--resume", run_folder, cwd=tmp_path)
+    assert resumed.returncode == 2 and resumed.stderr == (
+        f"hicra train: {run_folder} is complete: expected a larger --max_steps or --num_train_epochs to go on\n"
+    )
+    again = hicra("train", "--config", recipe, "--output_dir", run_folder, cwd=tmp_path)
+    assert again.returncode == 2 and "holds checkpoints of another run (checkpoint-2)" in again.stderr
+    assert again.stderr.count("\n") == 1
 
 
 def test_fields_of_a_recipe_that_nothing_reads_are_refused(recipe, tmp_path):
@@ -210,6 +225,7 @@ def test_help_is_short_and_says_how(command, tmp_path):
     assert done.returncode == 0 and f"hicra {command} --" in done.stdout
     assert done.stdout.count("\n") < 140
     assert f"  {command}" in hicra("--help", cwd=tmp_path).stdout
+    assert ("--resume RESUME" in done.stdout) == (command == "train")
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ COMMANDS = {
     "lexicon": "show, check, compare, publish a lexicon of strategic grams, or test how much depends on it",
     "eval": "evaluate a model on the paper's benchmarks, show the results, or compare two evaluations",
     "playground": "pretrain a tiny reasoner, train it with GRPO and HICRA, and compare: minutes on two CPU cores",
+    "export": "make one plain folder of a run's model: adapters merged, shards put together; push it to the Hub",
     "highlight": "mark the planning tokens of a text or of a run's completions in an HTML page",
 }
 

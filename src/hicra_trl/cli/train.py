@@ -4,10 +4,9 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field, fields
-from enum import Enum
 from pathlib import Path
-from typing import Any
 
 import datasets
 import yaml
@@ -15,12 +14,18 @@ from trl import ModelConfig
 
 from ..grams import StrategicGrams
 from ..training.config import HICRAConfig
+from ..training.failures import STATUS_VARIABLE, last_line
+from ..training.launch import launch_environment
+from ..training.manifest import is_finished, launch_record, read_manifest
+from ..training.plan import plan
+from ..training.resume import resume_arguments
 from ..training.run import RunArguments, check
-from .launch import num_processes, split_launch, unknown_to_accelerate
+from .launch import FLAG, check_machines, read_launch, split_launch, unknown_to_accelerate
 from .parsing import help_text, parse, refuse_unknown, stop
 
 
 PROG = "hicra train"
+RESUME = "--resume"
 PLAYGROUND = "playground"
 
 DESCRIPTION = """Trains a model from a recipe. Every field of the recipe can be overridden on the command line.
@@ -29,6 +34,7 @@ DESCRIPTION = """Trains a model from a recipe. Every field of the recipe can be 
   hicra train --config recipes/playground/hicra.yaml --alpha 0.4 --seed 2 --output_dir runs/mine
   hicra train --config recipe.yaml --accelerate_config zero3 --num_processes 8
   hicra train --config recipe.yaml --dry_run
+  hicra train --resume runs/mine
 
 A recipe takes all fields of RunArguments, HICRAConfig (hence of trl.GRPOConfig) and trl.ModelConfig; those listed
 here are the ones to know. Flags of `accelerate launch` are passed on to it. All fields: hicra train --help_all"""
@@ -52,15 +58,14 @@ class LaunchArguments:
     How to launch.
 
     Args:
-        accelerate_config (`str`, *optional*):
-            Path of an Accelerate configuration, or the name of one that TRL ships.
+        resume (`str`, *optional*):
+            Folder of a run to go on with, from its newest whole checkpoint, instead of a recipe.
         dry_run (`bool`, *optional*, defaults to `False`):
             Print the plan and stop.
     """
 
-    accelerate_config: str | None = field(
-        default=None,
-        metadata={"help": "Path of an Accelerate configuration, or a name: single_gpu, multi_gpu, zero2, zero3, ..."},
+    resume: str | None = field(
+        default=None, metadata={"help": "Folder of a run to go on with, from its newest whole checkpoint."}
     )
     dry_run: bool = field(default=False, metadata={"help": "Print the plan and stop."})
 
@@ -74,15 +79,20 @@ def run(argv: list[str]) -> int:
         print(help_text(PROG, DESCRIPTION, types, None if "--help_all" in argv else known))
         return 0
     argv = [part for argument in argv for part in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
-    dry_run = "--dry_run" in argv
+    # As it was typed: it goes into the manifest.
+    command = ["hicra", "train", *argv]
+    dry_run, argv = "--dry_run" in argv, [argument for argument in argv if argument != "--dry_run"]
     try:
-        launch_argv, argv = split_launch([argument for argument in argv if argument != "--dry_run"])
-        world_size = num_processes(launch_argv, argv)
-    except ValueError as error:
+        is_resumed, argv = _resume(argv)
+        named = _accelerate_config(argv)
+        launch_argv, argv = split_launch(argv)
+        launch = read_launch(launch_argv, argv)
+    except (ValueError, OSError) as error:
         stop(PROG, error)
     # Batches are checked against the processes that will train, not against this one.
-    launched = type("HICRAConfig", (HICRAConfig,), {"world_size": property(lambda self: world_size)})
-    run_args, config, model_args, rest = parse((RunArguments, launched, ModelConfig), argv, PROG)
+    launched = type("HICRAConfig", (HICRAConfig,), {"world_size": property(lambda self: launch.num_processes)})
+    run_args, config, model_args, rest = parse((RunArguments, launched, ModelConfig), [*argv, *named], PROG)
+    accelerate_file = Path(launch_argv[1]) if "--config_file" in launch_argv else None
     launch_argv += rest
     refuse_unknown(PROG, unknown_to_accelerate(launch_argv))
     try:
@@ -90,58 +100,56 @@ def run(argv: list[str]) -> int:
         if model_args.model_name_or_path is None:
             raise ValueError("no model_name_or_path: expected a folder or a model on the Hub")
         if dry_run:
-            print(plan(run_args, config, model_args, grams, _given(argv)))
+            print(plan(run_args, config, model_args, grams, _given([*argv, *named]), launch))
             return 0
+        check_machines(launch, launch_argv, argv)
         overrides = _materialize_playground(run_args, model_args)
         # What is wrong is said here, in one line; the processes that train then read the data from the cache.
         datasets.disable_progress_bars()
         datasets.logging.set_verbosity(logging.CRITICAL)
-        check(run_args, config, model_args, grams)
+        checkpoint = check(run_args, config, model_args, grams)
     except (ValueError, OSError) as error:
         stop(PROG, error)
-    script_argv = [*_without(argv, rest), *overrides]
-    command = ["-m", "accelerate.commands.launch", *launch_argv, "-m", "hicra_trl.training.run", *script_argv]
-    # Otherwise every process warns that forking after the tokenizers ran in parallel may deadlock.
-    environment = {"TOKENIZERS_PARALLELISM": "false", **os.environ}
-    return subprocess.run([sys.executable, *command], env=environment).returncode
+    if checkpoint is not None:
+        overrides += ["--resume_from_checkpoint", str(checkpoint)]
+    script_argv = [*_without(argv, rest), *named, *overrides]
+    launcher = ["-m", "accelerate.commands.launch", *launch_argv, "-m", "hicra_trl.training.run", *script_argv]
+    with tempfile.TemporaryDirectory() as status:
+        environment = {
+            # Otherwise every process warns that forking after the tokenizers ran in parallel may deadlock.
+            "TOKENIZERS_PARALLELISM": "false",
+            **os.environ,
+            **launch_environment(launch),
+            **launch_record(command, rest, accelerate_file, is_resumed),
+            STATUS_VARIABLE: status,
+        }
+        exit_status = subprocess.run([sys.executable, *launcher], env=environment).returncode
+        if exit_status != 0 and not is_finished(config.output_dir):
+            print(f"{PROG}: {last_line(Path(status), config.output_dir, exit_status)}", file=sys.stderr)
+    return exit_status
 
 
-def plan(
-    run_args: RunArguments,
-    config: HICRAConfig,
-    model_args: ModelConfig,
-    grams: StrategicGrams,
-    given: set[str],
-) -> str:
-    """What a run would do, for a reader: credit, data, batch, and the settings that were `given`."""
-    per_step = config.world_size * config.per_device_train_batch_size * config.gradient_accumulation_steps
-    steps = f"{config.max_steps} steps" if config.max_steps > 0 else f"{config.num_train_epochs:g} epochs"
-    method = f"HICRA, alpha {config.alpha}" if config.alpha else "GRPO (alpha 0)"
-    lines = {
-        "model": model_args.model_name_or_path,
-        "dataset": f"{' + '.join(run_args.dataset_names)} ({run_args.dataset_split})",
-        "rewards": ", ".join(run_args.reward_funcs),
-        "credit": f"{method}, {len(grams)} strategic grams ({config.strategic_grams}, {grams.fingerprint})",
-        "loss": f"{config.loss_type}, clip {config.epsilon}/{config.epsilon_high}, beta {config.beta}, "
-        f"scale_rewards {config.scale_rewards}",
-        "length": f"{steps}, learning rate {config.learning_rate}",
-        "batch": f"{config.world_size} processes x {config.per_device_train_batch_size} completions x "
-        f"{config.gradient_accumulation_steps} accumulation steps = {per_step} completions per step",
-        "generation": f"{config.generation_batch_size} completions of "
-        f"{config.generation_batch_size // config.num_generations} prompts x "
-        f"{config.num_generations}, up to {config.max_completion_length} tokens each: at most "
-        f"{config.generation_batch_size * config.max_completion_length:,} tokens",
-        "output": config.output_dir + (", pushed to the Hub" if config.push_to_hub else ""),
-    }
-    if run_args.decontaminate:
-        lines["dataset"] += f", without what overlaps with {', '.join(run_args.decontaminate)}"
-    if run_args.held_out_dataset_name:
-        lines["held out"] = f"pass@k on {run_args.held_out_dataset_name} every {run_args.held_out_steps} steps"
-    width = max(map(len, lines))
-    body = "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
-    settings = {name: _plain(value) for args in (run_args, config, model_args) for name, value in vars(args).items()}
-    chosen = {name: settings[name] for name in sorted(given & settings.keys())}
-    return f"{body}\n\nset by the recipe and the command line:\n{yaml.safe_dump(chosen)}"
+def _resume(argv: list[str]) -> tuple[bool, list[str]]:
+    """Puts the arguments of the run that `--resume` names in its place, in the folder where that run began."""
+    if RESUME not in argv:
+        return False, argv
+    at = argv.index(RESUME)
+    if at + 1 == len(argv):
+        raise ValueError(f"{RESUME} needs the folder of a run")
+    run, overrides = Path(argv[at + 1]), argv[:at] + argv[at + 2 :]
+    # Paths in its recipe, and modules with its rewards, are found from where it began.
+    began = Path(read_manifest(run)["folder"])
+    if began.is_dir() and began != Path.cwd():
+        run = run.resolve()
+        os.chdir(began)
+    known = {f.name for kind in (RunArguments, HICRAConfig, ModelConfig) for f in fields(kind)}
+    return True, resume_arguments(run, overrides, known)
+
+
+def _accelerate_config(argv: list[str]) -> list[str]:
+    """The flag that names the Accelerate configuration, which is a field of the recipe too."""
+    at = argv.index(FLAG) if FLAG in argv else len(argv)
+    return argv[at : at + 2]
 
 
 def _given(argv: list[str]) -> set[str]:
@@ -150,10 +158,6 @@ def _given(argv: list[str]) -> set[str]:
     if "--config" not in argv:
         return flags
     return flags | yaml.safe_load(Path(argv[argv.index("--config") + 1]).read_text()).keys()
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, Enum) else value
 
 
 def _without(argv: list[str], taken: list[str]) -> list[str]:

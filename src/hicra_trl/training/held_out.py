@@ -14,6 +14,7 @@ from trl import GRPOTrainer
 
 from ..dynamics import pass_at_k
 from ..rewards import Grader
+from .rollout_seed import seeded_rollout
 
 
 PREFIX = "held_out/"
@@ -204,7 +205,7 @@ class PassAtKCallback(TrainerCallback):
         size = len(prompts) if at_once else self.batch_size
         # Ranks that share one vLLM engine must draw the same.
         engine_ranks = trainer.args.vllm_tensor_parallel_size if trainer.use_vllm else 1
-        seed = np.random.SeedSequence((self.seed, step, trainer.accelerator.process_index // engine_ranks))
+        key = self.seed, step, trainer.accelerator.process_index // engine_ranks
         completion_ids: list[list[int]] = []
         bar = tqdm(
             total=len(prompts),
@@ -213,7 +214,7 @@ class PassAtKCallback(TrainerCallback):
             leave=False,
             disable=not trainer.accelerator.is_main_process or trainer.args.disable_tqdm,
         )
-        with bar, _aside(trainer, self.settings, int(seed.generate_state(1)[0])):
+        with bar, _aside(trainer, self.settings, *key):
             for start in range(0, len(prompts), size):
                 batch = prompts[start : start + size]
                 sampled, _ = trainer._generate_single_turn(*trainer._tokenize_prompts(batch), self.num_samples)
@@ -226,12 +227,10 @@ class PassAtKCallback(TrainerCallback):
 
 
 @contextmanager
-def _aside(trainer: GRPOTrainer, settings: dict[str, Any], seed: int) -> Iterator[None]:
+def _aside(trainer: GRPOTrainer, settings: dict[str, Any], *key: int) -> Iterator[None]:
     """Generation in evaluation mode, with random numbers and settings of its own; all is put back afterwards."""
-    device, training = trainer.accelerator.device, trainer.model.training
-    devices = [] if device.type == "cpu" else [device]
-    with torch.random.fork_rng(devices, device_type=device.type), _settings(trainer, settings):
-        torch.manual_seed(seed)
+    training = trainer.model.training
+    with seeded_rollout(trainer.accelerator.device, *key), _settings(trainer, settings):
         trainer.model.eval()
         try:
             yield

@@ -5,18 +5,19 @@ from collections import defaultdict, deque
 from typing import Any
 
 import torch
+from accelerate.utils import set_seed
 from datasets import Dataset
 from torch.utils.data import Sampler
 from tqdm import tqdm
-from trl import GRPOTrainer
 
 from .dynamic_sampling import DynamicSampler, FreshPrompts, silent_groups
 from .rollout_seed import seeded_rollout
 from .seeds import EpochSampler
 from .staged_context import StagedContext
+from .vision import VisionTrainer
 
 
-class RolloutTrainer(GRPOTrainer):
+class RolloutTrainer(VisionTrainer):
     """
     What [`~hicra_trl.HICRATrainer`] samples, whoever gets the credit for it.
 
@@ -30,6 +31,9 @@ class RolloutTrainer(GRPOTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         args = self.args
+        if self.use_vllm and self.vllm_mode == "colocate":
+            # Building the engine has seeded this process with the engine's number.
+            set_seed(args.seed, device_specific=True)
         self._rewards: torch.Tensor | None = None
         self._last_draw = {mode: (-1, -1) for mode in ("train", "eval")}
         self._context = StagedContext(

@@ -1,32 +1,37 @@
 """One training run from a parsed recipe; every process of `accelerate launch` runs this file."""
 
-import json
 import os
-import platform
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from accelerate import PartialState
 from datasets import Dataset
 from httpx import HTTPError
 from huggingface_hub import HfApi
 from transformers import AutoTokenizer, PrinterCallback, ProgressCallback
-from transformers.trainer_utils import get_last_checkpoint
 from trl import ModelConfig, TrlParser, get_peft_config, get_quantization_config
 
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from .callbacks import ProblemCallback, SummaryCallback
+from .checkpoints import check_save_steps, is_own, resume_point
 from .config import HICRAConfig
 from .data import DataArguments, load_prompts, load_training_prompts
+from .failures import NamedFailure, StepCallback
 from .held_out import PassAtKCallback
+from .launch import check_launch, prepare_cpu_ranks
+from .manifest import (
+    MANIFEST_FILE,
+    batch_record,
+    mark_finished,
+    read_manifest,
+    resolved_recipe,
+    write_record,
+)
+from .provenance import data_record, model_record
+from .resume import check_same_run
 from .reward_functions import RewardArguments, check_golds, drop_unreadable, load_rewards
 from .trainer import HICRATrainer, check_same_lexicon
-
-
-CONFIG_FILE = "resolved_config.yaml"
-MANIFEST_FILE = "manifest.json"
 
 
 @dataclass
@@ -46,6 +51,9 @@ class RunArguments(DataArguments, RewardArguments):
             Completions of each problem.
         held_out_at_start (`bool`, *optional*, defaults to `True`):
             Measure the base too, before the first step.
+        accelerate_config (`str`, *optional*):
+            On what to run: the name of a shipped Accelerate configuration, such as `"zero3"`, or the path of another.
+            Defaults to this machine's.
     """
 
     held_out_dataset_name: str | None = field(
@@ -57,6 +65,10 @@ class RunArguments(DataArguments, RewardArguments):
     held_out_steps: int = field(default=50, metadata={"help": "Steps from one held-out measurement to the next."})
     held_out_samples: int = field(default=4, metadata={"help": "Completions of each held-out problem."})
     held_out_at_start: bool = field(default=True, metadata={"help": "Measure the base too, before the first step."})
+    accelerate_config: str | None = field(
+        default=None,
+        metadata={"help": "On what to run: a shipped Accelerate configuration (ddp, zero3, ...) or a path."},
+    )
 
 
 def load_data(run_args: RunArguments, config: HICRAConfig) -> dict[str, Any]:
@@ -95,17 +107,22 @@ def build_trainer(run_args: RunArguments, config: HICRAConfig, model_args: Model
         "dtype": model_args.dtype,
         **(config.model_init_kwargs or {}),
     }
+    peft_config = get_peft_config(model_args)
+    if peft_config is not None:
+        # PEFT records it, and loads the base of this revision again.
+        peft_config.revision = model_args.model_revision
     trainer = HICRATrainer(
         model=model_args.model_name_or_path,
         args=config,
         quantization_config=get_quantization_config(model_args),
-        peft_config=get_peft_config(model_args),
+        peft_config=peft_config,
         **load_data(run_args, config),
     )
     for callback in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(SummaryCallback)
     trainer.add_callback(ProblemCallback)
+    trainer.add_callback(StepCallback)
     problems = load_held_out(run_args)
     if problems is not None:
         steps, samples = run_args.held_out_steps, run_args.held_out_samples
@@ -113,39 +130,63 @@ def build_trainer(run_args: RunArguments, config: HICRAConfig, model_args: Model
     return trainer
 
 
-def resume_point(config: HICRAConfig) -> str | None:
-    """Checkpoint to go on from: a path, or the newest in `output_dir` for `resume_from_checkpoint: true`."""
-    wanted = config.resume_from_checkpoint
-    if wanted is None or str(wanted).lower() == "false":
-        return None
-    if str(wanted).lower() != "true":
-        if not Path(wanted).is_dir():
-            raise ValueError(f"nothing to resume: no checkpoint at {wanted}")
-        return wanted
-    newest = get_last_checkpoint(config.output_dir) if Path(config.output_dir).is_dir() else None
-    if newest is None:
-        raise ValueError(f"nothing to resume: no checkpoint in {config.output_dir}")
-    return newest
+def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, grams: StrategicGrams) -> Path | None:
+    """
+    Checks what would stop the run later: tokenizer, data, rewards, checkpoints, Hub.
 
+    Args:
+        run_args ([`RunArguments`]):
+            Data and rewards.
+        config ([`HICRAConfig`]):
+            Algorithm and training.
+        model_args ([`~trl.ModelConfig`]):
+            Model.
+        grams ([`~hicra_trl.grams.StrategicGrams`]):
+            Lexicon.
 
-def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, grams: StrategicGrams) -> None:
-    """Raises `ValueError` or `OSError` for what would stop the run later: tokenizer, data, rewards, resume, Hub."""
+    Returns:
+        `Path`, *optional*: the checkpoint that the run goes on from.
+
+    Raises:
+        `ValueError` or `OSError`: for what is wrong.
+    """
     tokenizer = AutoTokenizer.from_pretrained(
         model_args.model_name_or_path,
         revision=model_args.model_revision,
         trust_remote_code=config.trust_remote_code,
     )
     PlanningTokenLabeler(tokenizer, grams)
-    data = load_data(run_args, config)
-    for prompts in (data["train_dataset"], data["eval_dataset"], load_held_out(run_args)):
-        if prompts is not None:
-            check_golds(prompts, run_args)
+    check_save_steps(config)
     checkpoint = resume_point(config)
+    data = load_data(run_args, config)
+    prompts = {"train": data["train_dataset"], "eval": data["eval_dataset"], "held_out": load_held_out(run_args)}
+    for rows in prompts.values():
+        if rows is not None:
+            check_golds(rows, run_args)
     if checkpoint is not None:
         check_same_lexicon(checkpoint, grams)
+        if Path(checkpoint.parent, MANIFEST_FILE).is_file() and is_own(checkpoint, config):
+            manifest = read_manifest(checkpoint.parent)
+            found = {
+                "batch": batch_record(config),
+                "model": model_record(model_args.model_name_or_path, manifest["model"]["commit"]),
+                "data": data_records(run_args, prompts),
+            }
+            check_same_run(manifest, found)
     # Last: it makes the repository, which nothing else that is wrong shall leave behind.
     if config.push_to_hub:
         check_repository(config)
+    return checkpoint
+
+
+def data_records(run_args: RunArguments, prompts: dict[str, Dataset | None]) -> dict[str, Any]:
+    """What the manifest says of the prompts of each role."""
+    names = {
+        "train": run_args.dataset_names,
+        "eval": [run_args.eval_dataset_name or run_args.dataset_name],
+        "held_out": [run_args.held_out_dataset_name],
+    }
+    return {role: data_record(rows, names[role]) for role, rows in prompts.items() if rows is not None}
 
 
 def check_repository(config: HICRAConfig) -> None:
@@ -159,27 +200,6 @@ def check_repository(config: HICRAConfig) -> None:
 
 def _reason(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def write_record(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, grams: StrategicGrams) -> None:
-    """Writes the resolved recipe and a manifest of versions and seeds into `output_dir`."""
-    folder = Path(config.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    resolved = {**asdict(run_args), **asdict(model_args), **config.to_dict()}
-    (folder / CONFIG_FILE).write_text(yaml.safe_dump(json.loads(json.dumps(resolved, default=str)), sort_keys=True))
-    manifest = {
-        "seed": config.seed,
-        "data_seed": config.data_seed,
-        "lexicon": {
-            "source": config.strategic_grams,
-            "revision": None if Path(config.strategic_grams).exists() else grams.revision,
-            "fingerprint": grams.fingerprint,
-            "size": len(grams),
-        },
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("hicra-trl", "trl", "transformers", "accelerate", "torch")},
-    }
-    (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
 def push(trainer: HICRATrainer) -> None:
@@ -199,14 +219,26 @@ def main() -> None:
     if config.hub_token:
         # Trainer pickles its arguments into training_args.bin, and pushes that.
         os.environ["HF_TOKEN"], config.hub_token = config.hub_token, None
+    # Now: the trainer completes its configuration.
+    recipe = resolved_recipe(run_args, config, model_args)
+    check_save_steps(config)
+    checkpoint = resume_point(config)
+    prepare_cpu_ranks(PartialState())
     trainer = build_trainer(run_args, config, model_args)
+    check_launch(trainer.accelerator)
     if trainer.accelerator.is_main_process:
-        write_record(run_args, config, model_args, trainer.labeler.grams)
-    trainer.train(resume_from_checkpoint=resume_point(config))
-    # Called by the user, this pushes before the rest is saved.
-    trainer.save_model(config.output_dir, _internal_call=True)
-    trainer.save_state()
-    trainer.create_model_card()
+        prompts = {"train": trainer.train_dataset, "eval": trainer.eval_dataset, "held_out": load_held_out(run_args)}
+        model = model_record(model_args.model_name_or_path, trainer.model.config._commit_hash)
+        write_record(recipe, config, trainer.labeler.grams, model, data_records(run_args, prompts), checkpoint)
+    with NamedFailure(trainer):
+        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        # Called by the user, this pushes before the rest is saved.
+        trainer.save_model(config.output_dir, _internal_call=True)
+        trainer.save_state()
+        name = config.hub_model_id or Path(config.output_dir).absolute().name
+        trainer.create_model_card(model_name=name.split("/")[-1])
+    if trainer.accelerator.is_main_process:
+        mark_finished(config.output_dir)
     trainer.accelerator.print(f"Model, metrics and completions are in {config.output_dir}")
     if config.push_to_hub:
         push(trainer)

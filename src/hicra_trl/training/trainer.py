@@ -160,7 +160,7 @@ class HICRATrainer(RolloutTrainer):
         if not math.isfinite(value):
             raise FloatingPointError(
                 f"step {self.state.global_step + 1}: the {what} is {value}. It has changed no weight: go on "
-                "from the last checkpoint with a lower learning_rate or max_grad_norm"
+                "with a lower max_grad_norm, or begin another run from the last checkpoint with a lower learning_rate"
             )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -219,6 +219,8 @@ class HICRATrainer(RolloutTrainer):
         card = ModelCard.load(path)
         marker = "### Framework versions"
         card.text = card.text.replace(marker, credit_section(self.args, self.labeler.grams) + marker)
+        # What TRL writes for a model that is not on the Hub.
+        card.text = card.text.replace('model="None"', f'model="{self.args.output_dir}"')
         card.save(path)
 
 

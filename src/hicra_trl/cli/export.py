@@ -1,0 +1,102 @@
+"""`hicra export`: a run's model as one plain folder, and on the Hub."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..training.export import check_target, export, make_repository, push
+from ..training.trained import Trained, find_trained
+from .parsing import help_text, parse, refuse_unknown, stop
+
+
+PROG = "hicra export"
+
+DESCRIPTION = """Makes one plain folder of what a run trained, which from_pretrained, vLLM and hicra eval load: adds an
+adapter to its base, puts the shards of ZeRO or FSDP together, and writes the processor, the lexicon and a model card
+beside the weights. RUN is the output_dir of a run, or one of its checkpoints.
+
+  hicra export RUN
+  hicra export RUN --checkpoint 200 --output_dir models/mine
+  hicra export RUN --push_to user/name [--private true]
+  hicra export RUN --dry_run"""
+
+_FORMS = {
+    "whole": "whole weights, copied",
+    "adapter": "an adapter, to be added to its base",
+    "zero": "shards of DeepSpeed ZeRO, to be put together",
+    "fsdp": "shards of FSDP, to be put together",
+}
+
+
+@dataclass
+class ExportArguments:
+    """
+    What to export.
+
+    Args:
+        run (`str`):
+            The `output_dir` of a run, or one of its checkpoints. Given without its name.
+        checkpoint (`int`, *optional*):
+            Step of the checkpoint to take. Defaults to the last weights that the run saved completely.
+        output_dir (`str`, *optional*):
+            The new folder. Defaults to the run's name with `-export`, and the step if a checkpoint was asked for.
+        push_to (`str`, *optional*):
+            Model on the Hub to push the folder to.
+        private (`bool`, *optional*, defaults to `False`):
+            Make a new repository private.
+        dry_run (`bool`, *optional*, defaults to `False`):
+            Say what would be done and stop.
+    """
+
+    run: str | None = field(default=None, metadata={"help": "The output_dir of a run, or one of its checkpoints."})
+    checkpoint: int | None = field(
+        default=None, metadata={"help": "Step of the checkpoint to take. Default: the last complete weights."}
+    )
+    output_dir: str | None = field(default=None, metadata={"help": "The new folder. Default: RUN-export."})
+    push_to: str | None = field(default=None, metadata={"help": "Model on the Hub to push the folder to."})
+    private: bool = field(default=False, metadata={"help": "Make a new repository private."})
+    dry_run: bool = field(default=False, metadata={"help": "Say what would be done and stop."})
+
+
+def run(argv: list[str]) -> int:
+    """Exports and returns the exit status."""
+    if not argv or {"-h", "--help"} & set(argv):
+        print(help_text(PROG, DESCRIPTION, (ExportArguments,)))
+        return 0
+    argv = argv if argv[0].startswith("-") else ["--run", *argv]
+    args, remaining = parse((ExportArguments,), argv, PROG)
+    refuse_unknown(PROG, remaining)
+    try:
+        if args.run is None:
+            raise ValueError("expected a run: hicra export RUN")
+        trained = find_trained(args.run, args.checkpoint)
+        output_dir = Path(args.output_dir or _default_folder(trained))
+        check_target(output_dir)
+        if args.dry_run:
+            print(plan(trained, output_dir, args.push_to))
+            return 0
+        # Before the work, which a repository that cannot be made would waste.
+        if args.push_to:
+            make_repository(args.push_to, args.private)
+        folder = export(trained, output_dir)
+        print(f"exported step {trained.step} of {trained.run.name}: {folder}")
+        if args.push_to:
+            print(f"published: {args.push_to}@{push(folder, args.push_to)}")
+    except (ValueError, OSError) as error:
+        stop(PROG, error)
+    return 0
+
+
+def plan(trained: Trained, output_dir: Path, push_to: str | None) -> str:
+    """What an export would do, for a reader; no weights are loaded."""
+    lines = {"run": str(trained.run), "weights": f"{trained.folder.name}, step {trained.step}: {_FORMS[trained.form]}"}
+    if trained.is_adapter:
+        name, revision = trained.base
+        lines["base"] = name if Path(name).is_dir() else f"{name}@{revision or 'main'}"
+    lines |= {"output": str(output_dir), "pushed to": push_to or "nowhere"}
+    width = max(map(len, lines))
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
+
+
+def _default_folder(trained: Trained) -> Path:
+    step = "" if trained.folder == trained.run else f"-{trained.step}"
+    return trained.run.with_name(f"{trained.run.name}-export{step}")

@@ -1,0 +1,221 @@
+"""The text of `hicra train --dry_run`: what a run would do and need, without network and without a GPU."""
+
+from enum import Enum
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import yaml
+from trl import ModelConfig
+
+from ..grams import StrategicGrams
+from .architectures import Architecture, load_architecture
+from .config import HICRAConfig
+from .known_datasets import REPOSITORIES
+from .launch import Launch
+from .needs import memory_lines
+from .run import RunArguments
+
+
+_CREDIT = {
+    "planning": "planning tokens",
+    "random": "control: as many random tokens",
+    "high_entropy": "control: as many high-entropy tokens",
+}
+
+
+def plan(
+    run_args: RunArguments,
+    config: HICRAConfig,
+    model_args: ModelConfig,
+    grams: StrategicGrams,
+    given: set[str],
+    launch: Launch,
+) -> str:
+    """
+    What a run would do and need, for a reader.
+
+    Args:
+        run_args ([`~hicra_trl.training.run.RunArguments`]):
+            Data, rewards and held-out problems.
+        config ([`HICRAConfig`]):
+            Made for as many processes as `launch` has.
+        model_args ([`~trl.ModelConfig`]):
+            The model.
+        grams ([`~hicra_trl.grams.StrategicGrams`]):
+            The lexicon.
+        given (`set[str]`):
+            Names of the settings that the recipe and the command line make.
+        launch ([`~hicra_trl.training.launch.Launch`]):
+            How it is launched.
+
+    Returns:
+        `str`: one aligned line for each topic, the memory by GPU, and the settings that were `given`.
+    """
+    try:
+        architecture = load_architecture(model_args, config.trust_remote_code)
+    except (ValueError, OSError) as error:
+        architecture = None
+        memory = {"memory": f"not known: {' '.join(str(error).split())}"}
+    else:
+        memory = memory_lines(architecture, config, model_args, launch)
+    lines = {
+        "model": _model(model_args, architecture),
+        **_data(run_args),
+        "credit": _credit(config, grams),
+        "loss": _loss(config),
+        "length": f"{_steps(config)}, learning rate {config.learning_rate}, seed {config.seed}",
+        "machines": _machines(launch),
+        **_batch(config),
+        **_context(config),
+        "engine": _generation_engine(config),
+        **_held_out(run_args, config),
+        "download": _download(run_args, model_args, architecture),
+        "output": f"{config.output_dir}, {_push(config)}",
+        **memory,
+    }
+    width = max(map(len, lines)) + 2
+    body = "\n".join(
+        fill(
+            f"{name:<{width}}{text}",
+            119,
+            subsequent_indent=" " * width,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for name, text in lines.items()
+    )
+    settings = {name: _plain(value) for args in (run_args, config, model_args) for name, value in vars(args).items()}
+    chosen = {name: settings[name] for name in sorted(given & settings.keys())}
+    return f"{body}\n\nset by the recipe and the command line:\n{yaml.safe_dump(chosen)}"
+
+
+def _model(model_args: ModelConfig, architecture: Architecture | None) -> str:
+    name = model_args.model_name_or_path
+    if architecture is None:
+        return name
+    text = f"{name}, {architecture.parameters / 1e9:.2f} billion parameters"
+    if architecture.vision_parameters:
+        text += f" ({architecture.vision_parameters / 1e9:.2f} in front of the language model)"
+    if model_args.use_peft:
+        text += f", LoRA of {architecture.trainable / 1e6:.1f} million"
+    return text
+
+
+def _download(run_args: RunArguments, model_args: ModelConfig, architecture: Architecture | None) -> str:
+    """What is not on this machine by its name; the cache of the Hub may hold it."""
+    datasets = [] if run_args.dataset_path else list(run_args.dataset_names)
+    datasets += [*run_args.decontaminate, run_args.held_out_dataset_name, run_args.eval_dataset_name]
+    found = [REPOSITORIES.get(name, (name,))[0] for name in datasets if name and not Path(name).exists()]
+    names = dict.fromkeys(found)
+    model = model_args.model_name_or_path
+    if not Path(model).is_dir():
+        size = architecture and f" ({architecture.parameters * architecture.dtype_bytes / 1e9:.1f} GB)"
+        names = {model + (size or ""): None, **names}
+    return ", ".join(names) or "nothing"
+
+
+def _data(run_args: RunArguments) -> dict[str, str]:
+    dataset = f"{' + '.join(run_args.dataset_names)} ({run_args.dataset_split})"
+    if run_args.decontaminate:
+        dataset += f", without what overlaps with {', '.join(run_args.decontaminate)}"
+    return {"dataset": dataset, "rewards": ", ".join(run_args.reward_funcs)}
+
+
+def _credit(config: HICRAConfig, grams: StrategicGrams) -> str:
+    method = f"HICRA, alpha {config.alpha}" if config.alpha else "GRPO (alpha 0)"
+    lexicon = f"{len(grams)} strategic grams ({config.strategic_grams}, {grams.fingerprint})"
+    return f"{method}, {lexicon}" + (f", {_CREDIT[config.credit_tokens]}" if config.alpha else "")
+
+
+def _loss(config: HICRAConfig) -> str:
+    text = f"{config.loss_type}, clip {config.epsilon}/{config.epsilon_high}, beta {config.beta}"
+    text += f", scale_rewards {config.scale_rewards}"
+    if config.entropy_coef:
+        text += f", entropy_coef {config.entropy_coef}"
+    if config.top_entropy_quantile < 1:
+        text += f", the {config.top_entropy_quantile:.0%} of tokens with the highest entropy"
+    return text
+
+
+def _steps(config: HICRAConfig) -> str:
+    return f"{config.max_steps} steps" if config.max_steps > 0 else f"{config.num_train_epochs:g} epochs"
+
+
+def _machines(launch: Launch) -> str:
+    gpus = launch.num_processes // launch.num_machines
+    name = launch.name or "no accelerate config"
+    engine = "not distributed" if launch.engine == "none" else launch.engine
+    offload = ", offloaded to CPU memory" if launch.offload else ""
+    machines = f"{launch.num_machines} machine{'s' * (launch.num_machines > 1)}"
+    processes = f"{launch.num_processes} process{'es' * (launch.num_processes > 1)}"
+    return f"{name}: {engine}{offload}, {machines} x {gpus} = {processes}"
+
+
+def _batch(config: HICRAConfig) -> dict[str, str]:
+    per_step = config.world_size * config.per_device_train_batch_size * config.gradient_accumulation_steps
+    of_generation, group = config.generation_batch_size, config.num_generations
+    updates = of_generation / per_step
+    share = f"{updates:g} steps for each generation" if updates >= 1 else f"{1 / updates:g} generations for each step"
+    used = "once" if config.num_iterations == 1 else f"{config.num_iterations} times"
+    return {
+        "batch": f"{config.world_size} processes x {config.per_device_train_batch_size} completions x "
+        f"{config.gradient_accumulation_steps} accumulation steps = {per_step} completions per step, "
+        f"{per_step / group:g} prompts x {group}",
+        "generation": f"{of_generation} completions of {of_generation // group} prompts x {group}, "
+        f"up to {config.max_completion_length:,} tokens each: at most "
+        f"{of_generation * config.max_completion_length:,} tokens",
+        "updates": f"{share}, each completion is used {used}",
+    }
+
+
+def _context(config: HICRAConfig) -> dict[str, str]:
+    lines = {}
+    if config.extended_completion_length:
+        most = config.generation_batch_size * config.extended_completion_length
+        lines["context"] = (
+            f"{config.max_completion_length:,} tokens, and {config.extended_completion_length:,} once more than "
+            f"{config.extend_clipped_ratio:.0%} are cut in {config.extend_patience} generations in a row: "
+            f"then at most {most:,} tokens"
+        )
+    if config.dynamic_sampling_attempts:
+        lines["sampling"] = (
+            f"dynamic: groups of equal rewards are replaced, in up to {config.dynamic_sampling_attempts} more rounds"
+        )
+    return lines
+
+
+def _generation_engine(config: HICRAConfig) -> str:
+    if not config.use_vllm:
+        return "generation with transformers"
+    if config.vllm_mode == "server":
+        return "generation with a vLLM server, on GPUs of its own"
+    length = config.vllm_max_model_length
+    sleep = "sleeps while training" if config.vllm_enable_sleep_mode else "stays on the GPU while training"
+    return (
+        f"generation with vLLM on the GPUs that train, {config.vllm_gpu_memory_utilization:g} of each, "
+        f"tensor parallel {config.vllm_tensor_parallel_size}, "
+        f"{f'{length:,} tokens' if length else 'the length of the model'}; {sleep}"
+    )
+
+
+def _held_out(run_args: RunArguments, config: HICRAConfig) -> dict[str, str]:
+    lines = {}
+    if run_args.held_out_dataset_name:
+        lines["held out"] = (
+            f"pass@k on {run_args.held_out_dataset_name} every {run_args.held_out_steps} steps, "
+            f"{run_args.held_out_samples} samples"
+        )
+    if _plain(config.eval_strategy) != "no":
+        lines["evaluation"] = f"{run_args.eval_dataset_name or run_args.dataset_name} ({_plain(config.eval_strategy)})"
+    return lines
+
+
+def _push(config: HICRAConfig) -> str:
+    if not config.push_to_hub:
+        return "not pushed"
+    return f"pushed to the Hub as {config.hub_model_id or Path(config.output_dir).absolute().name}"
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value

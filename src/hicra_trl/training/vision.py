@@ -1,0 +1,64 @@
+"""GRPO on models that see: prompts with and without images in one batch, and a resume that finds the weights."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import is_peft_model
+from transformers import PreTrainedModel
+from trl import GRPOTrainer
+
+
+_OF_IMAGES = ("pixel_values", "image_grid_thw", "image_sizes", "image_position_ids", "spatial_shapes")
+
+
+class VisionTrainer(GRPOTrainer):
+    """
+    What TRL and Transformers lack to train models that see; for all others this is [`~trl.GRPOTrainer`].
+
+    Args:
+        *args, **kwargs:
+            As in [`~trl.GRPOTrainer`].
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for model in (self.model, self.ref_model):
+            if self._is_vlm and model is not None:
+                model.register_forward_pre_hook(without_empty_images, with_kwargs=True)
+
+    def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
+        *outputs, images, tool_images = super()._generate(prompts)
+        # vLLM, which is done here, wants None for a prompt without images; the processor, which comes next, a list.
+        return *outputs, images and [of_prompt or [] for of_prompt in images], tool_images
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        if self.is_fsdp_enabled or is_peft_model(self.model):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            load_saved(self.model, resume_from_checkpoint)
+
+
+def without_empty_images(
+    module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """
+    Hook before a model's forward pass: takes the pixels of no image away, which a vision tower cannot reshape.
+
+    A micro-batch has them when only its neighbours in the generation batch have images.
+    """
+    pixels = kwargs.get("pixel_values")
+    if pixels is None or len(pixels):
+        return args, kwargs
+    return args, {name: value for name, value in kwargs.items() if name not in _OF_IMAGES}
+
+
+def load_saved(model: PreTrainedModel, folder: str | Path) -> None:
+    """
+    Loads the weights that `save_pretrained` wrote, whatever their names in the file are.
+
+    Those of models that see, and of models with experts, have other names in a file than in memory. A resume by
+    Transformers looks for the latter, warns that it finds none, and goes on with the weights of the base.
+    """
+    saved = type(model).from_pretrained(folder, config=model.config, dtype=model.dtype)
+    model.load_state_dict(saved.state_dict())

@@ -1,0 +1,202 @@
+"""What `hicra train` asks of `accelerate launch`, and that a run which became something else stops."""
+
+import pytest
+import yaml
+from accelerate import Accelerator
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+
+from hicra_trl.cli.launch import (
+    check_machines,
+    config_folder,
+    num_processes,
+    read_launch,
+    split_launch,
+    unknown_to_accelerate,
+)
+from hicra_trl.training.launch import Launch, check_checkpoint, check_launch, launch_environment
+
+
+# Engine, processes, machines, offload, precision.
+SHIPPED = {
+    "single_gpu": ("none", 1, 1, False, "bf16"),
+    "ddp": ("ddp", 8, 1, False, "bf16"),
+    "zero2": ("zero2", 8, 1, False, "bf16"),
+    "zero3": ("zero3", 8, 1, False, "bf16"),
+    "zero3_offload": ("zero3", 8, 1, True, "bf16"),
+    "fsdp2": ("fsdp2", 8, 1, False, "bf16"),
+    "two_nodes": ("zero3", 16, 2, False, "bf16"),
+    "four_nodes": ("zero3", 32, 4, False, "bf16"),
+    "cpu": ("none", 1, 1, False, "no"),
+    "cpu_ddp": ("ddp", 2, 1, False, "no"),
+    "cpu_zero2": ("zero2", 2, 1, False, "no"),
+    "cpu_zero3": ("zero3", 2, 1, False, "no"),
+    "cpu_fsdp2": ("fsdp2", 2, 1, False, "no"),
+}
+
+ZERO2 = [f"global_step2/zero_pp_rank_{rank}_mp_rank_00_optim_states.pt" for rank in range(2)]
+ZERO3 = [*ZERO2, *(f"global_step2/zero_pp_rank_{rank}_mp_rank_00_model_states.pt" for rank in range(2))]
+
+
+def launch(*argv):
+    launch_argv, left = split_launch(list(argv))
+    return read_launch(launch_argv, left)
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(name, **fields):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(fields))
+        return str(path)
+
+    return write
+
+
+def test_there_are_no_other_configurations():
+    assert {path.stem for path in config_folder().iterdir()} == set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_configuration_is_what_its_name_says_for_us_and_for_accelerate(name):
+    engine, processes, machines, offload, precision = SHIPPED[name]
+    on_cpu = name.startswith("cpu")
+    launch_argv, argv = split_launch(["--accelerate_config", name])
+    assert read_launch(launch_argv, argv) == Launch(name, processes, machines, engine, offload, precision, on_cpu)
+    assert argv == (["--use_cpu", "true"] if on_cpu else [])
+    assert unknown_to_accelerate(launch_argv) == []
+    args, _, _ = _validate_launch_command(launch_command_parser().parse_args([*launch_argv, "script"]))
+    assert (args.num_processes, args.num_machines, args.mixed_precision) == (processes, machines, precision)
+    assert (args.use_deepspeed, args.use_fsdp, args.multi_gpu) == (
+        engine.startswith("zero"),
+        engine == "fsdp2",
+        engine == "ddp",
+    )
+
+
+def test_a_recipe_names_its_configuration_and_the_command_line_overrides_it(file):
+    recipe = file("recipe", accelerate_config="zero2", max_steps=3)
+    assert launch("--config", recipe).name == "zero2"
+    assert launch("--config", recipe, "--accelerate_config", "fsdp2").engine == "fsdp2"
+    assert split_launch(["--config", recipe, "--accelerate_config", "zero3", "--seed", "1"])[1] == [
+        "--config", recipe, "--seed", "1",
+    ]  # fmt: skip
+
+
+def test_flags_override_the_configuration():
+    asked = launch("--accelerate_config", "zero3", "--num_processes", "32", "--num_machines", "4")
+    assert (asked.num_processes, asked.num_machines) == (32, 4)
+    assert launch("--accelerate_config", "zero3", "--mixed_precision", "no").mixed_precision == "no"
+
+
+def test_one_process_is_not_distributed():
+    launch_argv, argv = split_launch(["--accelerate_config", "cpu_ddp", "--num_processes", "1"])
+    assert "--multi_gpu" not in launch_argv
+    assert read_launch(launch_argv, argv).engine == "none"
+
+
+def test_one_process_sees_one_gpu(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
+    assert split_launch(["--accelerate_config", "single_gpu"])[0][-2:] == ["--gpu_ids", "3"]
+    assert "--gpu_ids" not in split_launch(["--accelerate_config", "ddp"])[0]
+
+
+def test_a_configuration_of_ones_own_is_named_by_its_path(file):
+    own = file("zero3", distributed_type="FSDP", fsdp_config={"fsdp_version": 2, "fsdp_offload_params": True})
+    assert launch("--accelerate_config", own, "--num_processes", "4") == Launch(own, 4, 1, "fsdp2", True, "no")
+
+
+def test_deepspeeds_own_file_is_read(file, tmp_path):
+    (tmp_path / "deepspeed.json").write_text(
+        '{"zero_optimization": {"stage": 1, "offload_optimizer": {"device": "cpu"}}}'
+    )
+    plugin = {"deepspeed_config_file": str(tmp_path / "deepspeed.json")}
+    asked = launch("--accelerate_config", file("own", distributed_type="DEEPSPEED", deepspeed_config=plugin))
+    assert (asked.engine, asked.offload) == ("zero1", True)
+
+
+WRONG = [
+    (["--accelerate_config"], "--accelerate_config needs a path or a name"),
+    (["--accelerate_config", "zero9"], "no accelerate config 'zero9': expected the path of a file or one of cpu, "),
+    (["--accelerate_config", "zero3", "--num_processes", "0"], "--num_processes must be a positive integer, got '0'"),
+    (["--accelerate_config", "two_nodes", "--num_processes", "3"], r"must be a multiple of num_machines \(2\), got 3"),
+    (["--accelerate_config", "LIST"], "expected a mapping with distributed_type"),
+    (["--accelerate_config", "FSDP1"], "fsdp_version must be 2, got 1"),
+    (["--accelerate_config", "ZERO0"], "zero_stage must be 1, 2 or 3, got 0"),
+    (["--accelerate_config", "XLA"], "distributed_type must be NO, MULTI_GPU, .* got XLA"),
+]
+
+
+@pytest.mark.parametrize(("argv", "message"), WRONG, ids=[" ".join(argv) for argv, _ in WRONG])
+def test_wrong_launches_are_refused(argv, message, file, tmp_path):
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    files = {
+        "LIST": str(tmp_path / "list.yaml"),
+        "FSDP1": file("fsdp1", distributed_type="FSDP", fsdp_config={"fsdp_version": 1}),
+        "ZERO0": file("zero0", distributed_type="DEEPSPEED", deepspeed_config={"zero_stage": 0}),
+        "XLA": file("xla", distributed_type="XLA"),
+    }
+    with pytest.raises(ValueError, match=message):
+        launch(*(files.get(part, part) for part in argv))
+
+
+def test_several_machines_need_to_know_each_other(file):
+    def check(*argv):
+        launch_argv, left = split_launch(list(argv))
+        check_machines(read_launch(launch_argv, left), launch_argv, left)
+
+    check("--accelerate_config", "zero3")
+    meet = ("--main_process_ip", "10.0.0.1", "--main_process_port", "29500")
+    check("--accelerate_config", "two_nodes", *meet, "--machine_rank", "1")
+    with pytest.raises(ValueError, match="two_nodes starts on 2 machines: expected --machine_rank too"):
+        check("--accelerate_config", "two_nodes", *meet)
+    pdsh = file("pdsh", distributed_type="DEEPSPEED", num_machines=2, num_processes=2, deepspeed_config={})
+    with pytest.raises(ValueError, match="deepspeed_multinode_launcher must be 'standard'"):
+        check("--accelerate_config", pdsh, *meet, "--machine_rank", "0")
+
+
+def test_without_a_configuration_the_whole_machine_trains(tmp_path, monkeypatch):
+    monkeypatch.setattr("hicra_trl.cli.launch.default_config_file", str(tmp_path / "none.yaml"))
+    for gpus, engine in ((0, "none"), (1, "none"), (4, "ddp")):
+        monkeypatch.setattr("torch.cuda.device_count", lambda gpus=gpus: gpus)
+        assert launch() == Launch(None, max(gpus, 1), 1, engine, False, "no")
+    assert num_processes(split_launch([])[0], ["--num_processes", "3"]) == 3
+
+
+def test_a_run_that_became_something_else_stops(monkeypatch):
+    alone = Accelerator(cpu=True)
+    two = launch("--accelerate_config", "cpu_ddp")
+    for name, value in launch_environment(two).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="cpu_ddp: expected 2 processes with engine ddp, got 1 with engine none"):
+        check_launch(alone)
+    monkeypatch.setenv("HICRA_LAUNCH", launch_environment(launch("--accelerate_config", "cpu"))["HICRA_LAUNCH"])
+    check_launch(alone)
+    monkeypatch.delenv("HICRA_LAUNCH")
+    check_launch(alone)
+
+
+@pytest.mark.parametrize(
+    ("saved", "fitting", "unfitting", "message"),
+    [
+        (
+            ["optimizer.pt"],
+            ["cpu", "cpu_ddp", "ddp"],
+            ["zero2", "fsdp2"],
+            "by DDP or a single process: expected",
+        ),
+        (["pytorch_model_fsdp.bin", "optimizer.bin"], ["cpu_fsdp2", "fsdp2"], ["ddp", "zero3"], "by FSDP2: expected"),
+        (ZERO2, ["cpu_zero2"], ["cpu_zero3", "cpu_ddp"], "by ZeRO-1 or ZeRO-2: expected a config with it, got"),
+        (ZERO2, ["cpu_zero2"], ["zero2"], r"on 2 processes: expected as many, got zero2 on 8 \(zero2\)"),
+        (ZERO3, ["cpu_zero3"], ["cpu_zero2", "cpu"], "by ZeRO-3: expected a config with it, got"),
+        (["model.safetensors"], ["cpu", "zero3", "fsdp2"], [], ""),
+    ],
+)
+def test_a_checkpoint_is_read_by_the_engine_that_saved_it(saved, fitting, unfitting, message, tmp_path):
+    for file in saved:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    for name in fitting:
+        check_checkpoint(tmp_path, launch("--accelerate_config", name))
+    for name in unfitting:
+        with pytest.raises(ValueError, match=message):
+            check_checkpoint(tmp_path, launch("--accelerate_config", name))

@@ -1,0 +1,65 @@
+"""Two ranks, each with an engine of its own, or with one engine over both."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+
+TESTS = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("ranks_per_engine", [1, 2])
+def test_ranks_sample_their_own_completions_from_the_policy(ranks_per_engine, engine_model, lexicon_file, tmp_path):
+    """One prompt alone: engines with the same random numbers would write the same."""
+    (tmp_path / "problems.jsonl").write_text(json.dumps({"problem": "But why?", "answer": 7}) + "\n")
+    recipe = {
+        "model_name_or_path": str(engine_model),
+        "dataset_name": "problems.jsonl",
+        "prompt_format": "text",
+        "reward_funcs": ["engines.vllm.engine_reward.vowel_share"],
+        "strategic_grams": str(lexicon_file),
+        "output_dir": "run",
+        "learning_rate": 1e-2,
+        "per_device_train_batch_size": 4,
+        "num_generations": 8,
+        "max_completion_length": 16,
+        "max_steps": 3,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "log_completions": True,
+        "num_completions_to_print": 0,
+        "report_to": "none",
+        "use_cpu": True,
+        "bf16": False,
+        "use_vllm": True,
+        "vllm_tensor_parallel_size": ranks_per_engine,
+        "vllm_gpu_memory_utilization": 0.1,
+    }
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "hicra_trl.training.run"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])}
+    del environment["MASTER_PORT"]
+    done = subprocess.run(
+        [sys.executable, *launch, "--config", "recipe.yaml"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    history = json.loads((tmp_path / "run" / "trainer_state.json").read_text())["log_history"]
+    entries = [entry for entry in history if "reward" in entry]
+    for entry in entries:
+        # Ranks of one engine that drew different tokens would score what they did not write.
+        assert entry["sampling/sampling_logp_difference/max"] < 0.15
+    assert len(entries) == 3
+    for step in (1, 2, 3):
+        table = pd.read_parquet(tmp_path / "run" / "completions" / f"completions_{step:05d}.parquet")
+        assert len(table) == table["completion"].nunique() == 8
