@@ -113,11 +113,11 @@ def assert_same_training(run, reference):
     for logged, expected in zip(history(run), history(reference), strict=True):
         assert logged.keys() == expected.keys() and sum(name.startswith("hicra/") for name in expected) == 16
         for name, value in expected.items():
-            assert logged[name] == pytest.approx(value, rel=1e-4, abs=1e-7), (expected["step"], name)
+            assert logged[name] == pytest.approx(value, rel=1e-5, abs=1e-8), (expected["step"], name)
     assert_close(weights(run), weights(reference))
 
 
-def assert_close(got, expected, atol=1e-4):
+def assert_close(got, expected, atol=1e-5):
     assert got.keys() == expected.keys()
     for name, tensor in expected.items():
         torch.testing.assert_close(got[name], tensor, rtol=0, atol=atol, msg=name)

@@ -15,7 +15,7 @@ from trl import ModelConfig
 from ..grams import StrategicGrams
 from ..training.config import HICRAConfig
 from ..training.failures import STATUS_VARIABLE, last_line
-from ..training.launch import launch_environment
+from ..training.launch import check_checkpoint, launch_environment
 from ..training.manifest import is_finished, launch_record, read_manifest
 from ..training.plan import plan
 from ..training.resume import resume_arguments
@@ -108,6 +108,8 @@ def run(argv: list[str]) -> int:
         datasets.disable_progress_bars()
         datasets.logging.set_verbosity(logging.CRITICAL)
         checkpoint = check(run_args, config, model_args, grams)
+        if checkpoint is not None:
+            check_checkpoint(checkpoint, launch)
     except (ValueError, OSError) as error:
         stop(PROG, error)
     if checkpoint is not None:

@@ -8,7 +8,7 @@ from .launch import Engine
 
 GIB = 2**30
 # Adam's master weight and two moments, which DeepSpeed holds in float32.
-_DEEPSPEED_OPTIMIZER = 16
+_DEEPSPEED_OPTIMIZER = 12
 # DeepSpeed's defaults, in elements: the buffer in which gradients are reduced, and gathered weights that may be alive.
 _REDUCE_BUCKET = 500_000_000
 _MAX_LIVE_PARAMETERS = 1_000_000_000
@@ -169,7 +169,7 @@ def layer_bytes(architecture: Architecture, workload: Workload) -> int:
     """
     stream, compute = workload.stream_bytes, workload.compute_bytes
     query, key = architecture.query_size, architecture.key_size
-    copies = 4 if compute < stream else 2
+    copies = 5 if compute < stream else 2
     norms = (2 * (4 + stream) + copies * compute) * architecture.hidden_size
     # With a mask, keys and values are repeated for all the heads that share them.
     attention = 2 * compute * (query + (query if workload.attention_mask else key))
@@ -242,7 +242,7 @@ def kv_bytes_per_token(architecture: Architecture, element_bytes: int = 2) -> in
 
     Example, Qwen2.5-7B: 2 * 28 layers * 4 key-value heads * 128 * 2 bytes are 56 KiB.
     """
-    return 4 * architecture.layers * architecture.key_size * element_bytes
+    return 2 * architecture.layers * architecture.key_size * element_bytes
 
 
 def vllm_cache_bytes(architecture: Architecture, gpu: int, utilization: float, tensor_parallel: int = 1) -> int:

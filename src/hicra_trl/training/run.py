@@ -225,7 +225,8 @@ def main() -> None:
     checkpoint = resume_point(config)
     prepare_cpu_ranks(PartialState())
     trainer = build_trainer(run_args, config, model_args)
-    check_launch(trainer.accelerator)
+    with NamedFailure(trainer):
+        check_launch(trainer.accelerator)
     if trainer.accelerator.is_main_process:
         prompts = {"train": trainer.train_dataset, "eval": trainer.eval_dataset, "held_out": load_held_out(run_args)}
         model = model_record(model_args.model_name_or_path, trainer.model.config._commit_hash)
