@@ -1,8 +1,10 @@
 # Sets everything up in .venv from nothing, and in .venv-vllm what the tests of vLLM need beside it.
-# Override with make VENV=... VLLM_VENV=... PYTHON=...
+# Override with make VENV=... VLLM_VENV=... PYTHON=... JOBS=...
 VENV ?= .venv
 VLLM_VENV ?= .venv-vllm
 PYTHON ?= python3
+# Tests that run side by side, whole files each.
+JOBS ?= 2
 READY := $(VENV)/.ready
 VLLM_READY := $(VLLM_VENV)/.ready
 VLLM_REQUIREMENTS := tests/engines/vllm/requirements.txt
@@ -29,7 +31,7 @@ quickstart: install
 	HF_HUB_OFFLINE=1 $(VENV)/bin/hicra playground
 
 test: install $(VLLM_READY)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile
 	$(VLLM_VENV)/bin/python -m pytest tests/engines/vllm
 
 lint: install
