@@ -1,111 +1,196 @@
-"""Seconds per training step of HICRATrainer against GRPOTrainer, in the playground, where the model costs least.
+"""Seconds per training step of HICRATrainer against TRL's GRPOTrainer, and where the time of a step goes.
 
-    python benchmarks/step_overhead.py [--rounds 5] [--steps 8]
+    python benchmarks/step_overhead.py [--model playground|small|qwen3-0.6b] [--engine transformers|vllm]
+        [--completions N] [--tokens N] [--rounds N] [--steps N] [--control planning|random|high_entropy]
+    torchrun --nproc_per_node 2 benchmarks/step_overhead.py [...]
+    python benchmarks/step_overhead.py --growth
 
-Both train from the same model with the same seed, in turns. At alpha 0 both sample the same completions, so that only
-labeling and measuring differ; alpha itself costs one multiplication.
+Both train from the same model with the same seed, in turns. The playground's model costs least, so that every overhead
+shows; the others have random weights (10M parameters; the shape of Qwen3-0.6B) and sample completions of exactly
+`--tokens` tokens. `--control` chooses the tokens that are credited. alpha is so small that it changes no advantage, so
+both sample the same completions and differ in labeling, credit and measuring alone. Where other programs run, the
+ratio of CPU time says more than that of the seconds.
+`--growth` shows instead how labeling and measuring grow with the length of the completions.
 """
 
 import argparse
+import contextlib
+import gc
+import os
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-from datasets import load_dataset
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from transformers import AutoTokenizer, PrinterCallback, ProgressCallback, TrainerCallback
+from transformers.utils.logging import disable_progress_bar
 from trl import GRPOConfig, GRPOTrainer
 
+import engine
+from growth import RealText, print_growth, read_texts
 from hicra_trl import HICRAConfig, HICRATrainer
-from hicra_trl.playground import countdown_reward
-from hicra_trl.playground.experiment import prepare
+from labeler import train_tokenizer
+from stopwatch import OWN_PHASES, Stopwatch, take_apart
+from worlds import SHAPES, playground, random_weights
 
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "playground" / "hicra.yaml"
-OURS = ("model_name_or_path", "dataset_name", "reward_funcs", "output_dir", "alpha", "strategic_grams")
+ON_GPU = torch.cuda.is_available()
+RANK, RANKS = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+# Added to 1 it is lost, in float32 too.
+ALPHA = 1e-12
 
 
 class Clock(TrainerCallback):
-    """Times from the first step's begin to the last step's log, the first step left out as warm-up."""
+    """Times from the second generation to the last step's log; the first generation is left out as warm-up."""
+
+    def __init__(self, warm_up, stopwatch):
+        self.warm_up = warm_up
+        self.stopwatch = stopwatch
 
     def on_step_begin(self, args, state, control, **kwargs):
-        if state.global_step == 1:
-            self.start = time.perf_counter()
+        if state.global_step == self.warm_up:
+            self.stopwatch.restart()
+            self.cpu_start = time.process_time()
 
-    def on_log(self, args, state, control, **kwargs):
-        if state.global_step == state.max_steps:
-            self.seconds = (time.perf_counter() - self.start) / (state.max_steps - 1)
-
-
-class Stopwatch:
-    """Adds up the time spent in a method."""
-
-    def __init__(self):
-        self.seconds = 0.0
-
-    def wrap(self, owner, name):
-        method = getattr(owner, name)
-
-        def timed(*args, **kwargs):
-            start = time.perf_counter()
-            try:
-                return method(*args, **kwargs)
-            finally:
-                self.seconds += time.perf_counter() - start
-
-        setattr(owner, name, timed)
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if state.global_step == state.max_steps and "reward" in logs:
+            steps = state.max_steps - self.warm_up
+            self.seconds = {phase: total / steps for phase, total in self.stopwatch.read().items()}
+            self.cpu = (time.process_time() - self.cpu_start) / steps
 
 
-def train(kind, world, dataset, settings, steps, folder):
-    settings = {**settings, "max_steps": steps, "output_dir": folder, "disable_tqdm": True}
-    extra = {"alpha": 0.0} if kind is HICRATrainer else {"scale_rewards": "none", "epsilon_high": 0.28}
-    config = HICRAConfig if kind is HICRATrainer else GRPOConfig
-    trainer = kind(
-        model=str(world.model),
-        reward_funcs=countdown_reward,
-        args=config(**{**settings, **extra}),
-        train_dataset=dataset,
-        processing_class=AutoTokenizer.from_pretrained(world.model, padding_side="left"),
-    )
-    watch, clock = Stopwatch(), Clock()
-    if kind is HICRATrainer:
-        watch.wrap(trainer.labeler, "label")
-        for name in ("add_completions", "add_tokens", "add_groups", "compute"):
-            watch.wrap(trainer.dynamics["train"], name)
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)
-    trainer.add_callback(clock)
-    trainer.train()
-    return clock.seconds, watch.seconds / steps
+@dataclass(frozen=True)
+class Run:
+    """Seconds of a step by phase, those in which the CPU worked for it, and GiB on the GPU."""
+
+    seconds: dict[str, float]
+    cpu: float
+    peak: float
+
+    @property
+    def step(self):
+        return sum(self.seconds.values())
+
+
+def train(kind, world, steps, control="planning", by_phase=False):
+    is_hicra = kind is HICRATrainer
+    extra = {"alpha": ALPHA, "credit_tokens": control} if is_hicra else {"scale_rewards": "none", "epsilon_high": 0.28}
+    if ON_GPU:
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    with tempfile.TemporaryDirectory() as folder:
+        own = {"max_steps": steps, "output_dir": folder, "disable_tqdm": True, "use_cpu": not ON_GPU, "bf16": ON_GPU}
+        trainer = kind(
+            model=str(world.model),
+            reward_funcs=world.reward,
+            args=(HICRAConfig if is_hicra else GRPOConfig)(**{**world.settings, **own, **extra}),
+            train_dataset=world.dataset,
+            processing_class=AutoTokenizer.from_pretrained(world.model, padding_side="left"),
+        )
+        stopwatch = Stopwatch()
+        if by_phase:
+            take_apart(trainer, stopwatch)
+        for callback in (PrinterCallback, ProgressCallback):
+            trainer.remove_callback(callback)
+        clock = Clock(world.settings.get("steps_per_generation", 1), stopwatch)
+        trainer.add_callback(clock)
+        trainer.train()
+    if trainer.use_vllm:
+        engine.close(trainer)
+    return Run(clock.seconds, clock.cpu, torch.cuda.max_memory_allocated() / 2**30 if ON_GPU else 0.0)
+
+
+def compare(world, rounds, steps, control):
+    """Prints the seconds of both in turns, and their ratio within each round."""
+    runs = {GRPOTrainer: [], HICRATrainer: []}
+    for turn in range(rounds):
+        for kind in (GRPOTrainer, HICRATrainer) if turn % 2 == 0 else (HICRATrainer, GRPOTrainer):
+            runs[kind].append(train(kind, world, steps, control))
+            print(f"round {turn + 1}  {kind.__name__:<13}{runs[kind][-1].step:.3f} s per step", flush=True)
+    print(f"\nmedians of {rounds} rounds of {steps} steps")
+    for kind, of_kind in runs.items():
+        memory = f", at most {max(run.peak for run in of_kind):.2f} GiB on the GPU" if ON_GPU else ""
+        print(f"{kind.__name__:<14}{statistics.median(run.step for run in of_kind):.3f} s per step{memory}")
+    rounds_of_two = list(zip(*runs.values(), strict=True))
+    print_ratio("ratio", [hicra.step / grpo.step for grpo, hicra in rounds_of_two])
+    # While a GPU works, the CPU only waits.
+    if not ON_GPU:
+        print_ratio("of CPU time", [hicra.cpu / grpo.cpu for grpo, hicra in rounds_of_two])
+
+
+def print_ratio(name, ratios):
+    print(f"{name:<14}{statistics.median(ratios):.3f} (rounds: {min(ratios):.3f} to {max(ratios):.3f})")
+
+
+def print_phases(run):
+    print(f"\nwhere {run.step:.3f} s of a HICRA step go")
+    own = sum(run.seconds.get(phase, 0) for phase in OWN_PHASES)
+    for phase, seconds in sorted(run.seconds.items(), key=lambda item: -item[1]):
+        print(f"{phase:<22}{1e3 * seconds:>10.1f} ms{100 * seconds / run.step:>8.2f} %")
+    print(f"{', '.join(OWN_PHASES)}: {100 * own / run.step:.2f} %")
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=("playground", *SHAPES), default="playground")
+    parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
+    parser.add_argument("--completions", type=int, help="of a step, over all ranks; default: 128, 16, 64")
+    parser.add_argument("--tokens", type=int, help="of a completion; default: at most 128, exactly 64, 1024")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--control", choices=("planning", "random", "high_entropy"), default="planning")
+    parser.add_argument("--growth", action="store_true")
+    return parser.parse_args()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=8)
-    args = parser.parse_args()
-    world = prepare()
-    dataset = load_dataset("json", data_files=str(world.train), split="train")
-    recipe = yaml.safe_load(RECIPE.read_text())
-    settings = {name: value for name, value in recipe.items() if name not in OURS and "eval" not in name}
-    seconds, shares = {GRPOTrainer: [], HICRATrainer: []}, []
-    for turn in range(args.rounds):
-        order = (GRPOTrainer, HICRATrainer) if turn % 2 == 0 else (HICRATrainer, GRPOTrainer)
-        for kind in order:
-            with tempfile.TemporaryDirectory() as folder:
-                step, own = train(kind, world, dataset, settings, args.steps, folder)
-            seconds[kind].append(step)
-            if kind is HICRATrainer:
-                shares.append(own / step)
-            print(f"round {turn + 1}  {kind.__name__:<13}{step:.3f} s per step", flush=True)
-    grpo, hicra = (statistics.median(seconds[kind]) for kind in (GRPOTrainer, HICRATrainer))
-    ratios = [b / a for a, b in zip(seconds[GRPOTrainer], seconds[HICRATrainer], strict=True)]
-    print(f"\n{settings['per_device_train_batch_size']} completions per step, medians of {args.rounds} rounds")
-    print(f"GRPOTrainer   {grpo:.3f} s per step\nHICRATrainer  {hicra:.3f} s per step")
-    print(f"ratio         {statistics.median(ratios):.3f} (rounds: {min(ratios):.3f} to {max(ratios):.3f})")
-    print(f"labeling and measuring: {100 * statistics.median(shares):.2f} % of a HICRA step")
+    args = parse()
+    disable_progress_bar()
+    device = torch.device("cuda" if ON_GPU else "cpu")
+    if args.growth:
+        texts = read_texts()
+        print_growth(RealText(texts, train_tokenizer(texts), device))
+        return
+    if args.engine == "vllm":
+        engine.prepare()
+    texts = read_texts()
+    with tempfile.TemporaryDirectory() as folder:
+        # The first rank makes the model, of which Transformers has no other save a copy.
+        state = PartialState(cpu=not ON_GPU)
+        (shared,) = broadcast_object_list([folder])
+        with state.main_process_first():
+            if args.model == "playground":
+                world = playground(RANKS, args.completions, args.tokens)
+            else:
+                shape = SHAPES[args.model]
+                world = random_weights(shape, texts, Path(shared), RANKS, args.completions, args.tokens)
+        world.settings.update(engine.settings(args.engine, world.tokens, exactly=args.model != "playground"))
+        print(
+            f"{args.model} with {args.engine} on {RANKS} x {device.type}, {torch.get_num_threads()} threads each; "
+            f"{world.completions} completions of {'at most' if args.model == 'playground' else 'exactly'} "
+            f"{world.tokens:,} tokens a step; credited tokens: {args.control}",
+            flush=True,
+        )
+        compare(world, args.rounds, args.steps, args.control)
+        run = train(HICRATrainer, world, args.steps, args.control, by_phase=True)
+        print_phases(run)
+        if args.model != "playground" and RANK == 0:
+            text = RealText(texts, AutoTokenizer.from_pretrained(world.model), device)
+            labeling, measuring = text.seconds(world.completions // RANKS, world.tokens)
+            print(
+                f"on as much real text: labeling {1e3 * labeling:.1f} ms, measuring {1e3 * measuring:.1f} ms, "
+                f"{100 * (labeling + measuring) / run.step:.2f} % of that step"
+            )
 
 
 if __name__ == "__main__":
-    main()
+    if RANK:
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            main()
+    else:
+        main()
