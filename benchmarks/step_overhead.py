@@ -8,8 +8,8 @@
 Both train from the same model with the same seed, in turns. The playground's model costs least, so that every overhead
 shows; the others have random weights (10M parameters; the shape of Qwen3-0.6B) and sample completions of exactly
 `--tokens` tokens. `--control` chooses the tokens that are credited. alpha is so small that it changes no advantage, so
-both sample the same completions and differ in labeling, credit and measuring alone. Where other programs run, the
-ratio of CPU time says more than that of the seconds.
+with Transformers both sample the same completions and differ in labeling, credit and measuring alone; HICRATrainer
+seeds vLLM differently. Where other programs run, the ratio of CPU time says more than that of the seconds.
 `--growth` shows instead how labeling and measuring grow with the length of the completions.
 """
 
