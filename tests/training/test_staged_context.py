@@ -46,6 +46,15 @@ def test_a_resumed_run_has_the_limit_and_the_count_of_before(build, tmp_path):
         assert limits(resumed)[step:] == expected
 
 
+def test_a_resume_before_the_second_stage_leaves_the_limit_of_generation_kwargs(build, tmp_path):
+    shorter = {"generation_kwargs": {"max_new_tokens": 3}, "extended_completion_length": None}
+    build(save_strategy="steps", save_steps=1, max_steps=1, **shorter).train()
+    resumed = build(max_steps=2, **shorter)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-1"))
+    lengths = [entry["completions/max_length"] for entry in resumed.state.log_history if "loss" in entry]
+    assert lengths == [3, 3]
+
+
 def test_a_generation_with_few_cut_ends_a_row():
     context = StagedContext(10, extended=20, threshold=0.2, patience=2)
     assert [context.observe(ratio) for ratio in (0.5, 0.2, 0.5, 0.5)] == [False, False, False, True]

@@ -149,7 +149,9 @@ class RolloutTrainer(VisionTrainer):
             self._fresh_prompts.drawn = state["fresh_prompts_drawn"]
         self._context.in_a_row = state["clipped_in_a_row"]
         self._context.is_extended = state["is_extended"]
-        self._limit_completions(self._context.current)
+        # Before, the limit may be one of generation_kwargs.
+        if self._context.is_extended:
+            self._limit_completions(self._context.current)
 
 
 def _finite(dataset: Any) -> Dataset:

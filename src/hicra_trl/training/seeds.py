@@ -9,7 +9,7 @@ from trl.trainer.utils import RepeatSampler
 
 
 def seeded_generator(*key: int) -> torch.Generator:
-    """A generator on the CPU that depends on all of `key`, integers from 0, and on nothing else."""
+    """A generator on the CPU that depends on `key` alone: integers from 0, of which zeros at the end do not count."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
 
 
