@@ -243,6 +243,8 @@ def main() -> None:
     trainer.accelerator.print(f"Model, metrics and completions are in {config.output_dir}")
     if config.push_to_hub:
         push(trainer)
+    # Left open, a group's thread that lets go of a tensor while the interpreter ends aborts the process.
+    trainer.accelerator.end_training()
 
 
 if __name__ == "__main__":

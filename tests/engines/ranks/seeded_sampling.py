@@ -7,6 +7,8 @@ Adding Gumbel noise to the logits and taking the largest (`top_k: 1`) is samplin
 else is as it is in any run: the engine's forward passes token by token, completions, rewards, loss and gradients.
 """
 
+import atexit
+import os
 import zlib
 
 import torch
@@ -36,6 +38,13 @@ def generate(self, input_ids, attention_mask, **kwargs):
 
 
 GenerationMixin.generate = generate
+
+
+@atexit.register
+def fail_where_a_group_is_open():
+    """Its threads abort the process now and then, when they meet an interpreter that ends."""
+    if torch.distributed.is_initialized():
+        os._exit(3)
 
 
 def vowel_share(completions, **kwargs):
