@@ -186,6 +186,7 @@ def main():
                 f"on as much real text: labeling {1e3 * labeling:.1f} ms, measuring {1e3 * measuring:.1f} ms, "
                 f"{100 * (labeling + measuring) / run.step:.2f} % of that step"
             )
+        state.destroy_process_group()
 
 
 if __name__ == "__main__":

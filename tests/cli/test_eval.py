@@ -112,6 +112,13 @@ def test_wrong_input_is_one_line_and_leaves_nothing(argv, folder, capsys, more, 
     assert [file.name for file in folder.iterdir()] == ["sums.jsonl"]
 
 
+def test_an_adapter_alone_is_led_to_the_export(argv, folder, capsys):
+    (folder / "lora").mkdir()
+    (folder / "lora" / "adapter_config.json").write_text("{}")
+    line = refused([*argv, "--model", "lora"], capsys)
+    assert line == "lora is an adapter without its base: expected a whole model, as 'hicra export' makes one"
+
+
 def test_results_that_cannot_be_pushed_stay(argv, folder, capsys):
     line = refused([*argv, "--push_to_hub", "tester/model"], capsys)
     assert "cannot push results to 'tester/model'" in line

@@ -73,6 +73,7 @@ def main(model, lexicon, folder, out):
         ]
         record = {"world_size": trainer.accelerator.num_processes, "history": history}
         Path(out).write_text(json.dumps(record))
+    trainer.accelerator.end_training()
 
 
 if __name__ == "__main__":

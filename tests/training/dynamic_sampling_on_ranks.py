@@ -67,6 +67,7 @@ def main(model, lexicon, folder, out):
         history = [entry for entry in trainer.state.log_history if "loss" in entry]
         record = {"world_size": trainer.accelerator.num_processes, "record": trainer.record, "history": history}
         Path(out).write_text(json.dumps(record))
+    trainer.accelerator.end_training()
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ if __name__ == "__main__":
     history = [entry for entry in trainer.state.log_history if "held_out/pass_at_1" in entry]
     with open(f"{out}/{os.environ['RANK']}.json", "w") as file:
         json.dump({"ranks": trainer.accelerator.num_processes, "history": history, "sizes": trainer.sizes}, file)
+    trainer.accelerator.end_training()
 """
 
 

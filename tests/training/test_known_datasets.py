@@ -264,14 +264,16 @@ def test_golds_come_out_of_their_boxes():
 def test_short_names_stand_for_repositories_on_the_hub(virl, tmp_path):
     script = """
 from hicra_trl.training.data import DataArguments, load_training_prompts
+from hicra_trl.training.mixture import read_problems
 virl = load_training_prompts(DataArguments(dataset_name="virl39k"))
 print(len(virl), [image.width for image in virl[1]["images"]])
 print(load_training_prompts(DataArguments(dataset_name="dapo"))["solution"][:])
+print([len(read_problems(f"open-r1/DAPO-Math-17k-Processed:{config}")) for config in ("all", "cn")])
 """
     configs = [f"- config_name: {name}\n  data_files: {name}/*.parquet\n" for name in ("all", "cn")]
     processed = {"README.md": f"---\nconfigs:\n{''.join(configs)}---\n".encode()}
-    for name, gold in (("all", "2"), ("cn", "3")):
-        file = write(tmp_path / name / "train-00000-of-00001.parquet", [dapo("1 + 1?", gold, TEMPLATE)])
+    for name, rows in (("all", [dapo("1 + 1?", "2", TEMPLATE)]), ("cn", [dapo("1 + 1?", "3", TEMPLATE)] * 3)):
+        file = write(tmp_path / name / "train-00000-of-00001.parquet", rows)
         processed[f"{name}/train-00000-of-00001.parquet"] = Path(file).read_bytes()
     with LoopbackHub() as hub:
         hub.put("TIGER-Lab/ViRL39K", "dataset", {file.name: file.read_bytes() for file in virl.iterdir()})
@@ -279,5 +281,5 @@ print(load_training_prompts(DataArguments(dataset_name="dapo"))["solution"][:])
         environment = {**os.environ, **hub.environment(tmp_path / "home")}
         command = [sys.executable, "-c", script]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.stdout == "3 [5, 6]\n['2']\n", done.stderr
+    assert done.stdout == "3 [5, 6]\n['2']\n[1, 3]\n", done.stderr
     assert len(list((tmp_path / "home" / "assets" / "hicra_trl").rglob("*.png"))) == 3

@@ -102,6 +102,15 @@ def pushed(hub, train):
 
 
 @pytest.fixture(scope="module")
+def checkpoints_pushed(hub, train):
+    """A run that pushes each checkpoint, and waits for it."""
+    checkpoints = {"save_strategy": "steps", "save_steps": 1, "hub_strategy": "checkpoint", "hub_always_push": True}
+    done, folder = train("each", hub_model_id="tester/each", command=PROCESS, **checkpoints)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
 def interrupted(hub, lexicon, train):
     """A run that pushes its checkpoints and itself while every upload fails, with a pinned lexicon."""
     checkpoints = {"save_strategy": "steps", "save_steps": 1, "hub_strategy": "checkpoint"}
@@ -166,6 +175,17 @@ def test_the_manifest_says_which_revision_of_the_lexicon_was_loaded(pushed, inte
 def test_no_file_of_a_run_holds_the_token(hub, pushed):
     token = hub.environment("")["HF_TOKEN"].encode()
     assert [name for name, content in hub.files("tester/tiny").items() if token in content] == []
+
+
+def test_a_checkpoint_is_pushed_when_it_is_whole(hub, checkpoints_pushed):
+    commits = [hub.files("tester/each", revision=sha) for sha, _ in hub.commits("tester/each")]
+    found = [files for files in commits if "last-checkpoint/trainer_state.json" in files]
+    steps = [json.loads(files["last-checkpoint/trainer_state.json"])["global_step"] for files in found]
+    assert sorted(set(steps)) == [1, 2]
+    for step, files in zip(steps, found):
+        for name in ("hicra_state.json", "optimizer.pt", "model.safetensors"):
+            whole = (checkpoints_pushed / f"checkpoint-{step}" / name).read_bytes()
+            assert files[f"last-checkpoint/{name}"] == whole, (step, name)
 
 
 def test_a_push_that_is_interrupted_ends_in_one_line_and_is_no_success(interrupted):

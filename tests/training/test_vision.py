@@ -16,6 +16,7 @@ from trl import GRPOConfig, GRPOTrainer
 from hicra_trl import HICRATrainer
 from hicra_trl.grams import PlanningTokenLabeler
 from hicra_trl.training import run
+from hicra_trl.training.vision import check_images
 from vision import IMAGE_TOKEN, TOKENS_PER_IMAGE, image_prompts, picture, save_virl, save_vlm
 
 from .helpers import config, settings, vowel_share
@@ -146,6 +147,16 @@ def test_the_image_changes_the_log_probabilities(build, processor):
             )[0]
         )
     assert not torch.equal(*logps)
+
+
+def test_all_processes_see_or_none(problems):
+    check_images(problems, 1)
+    check_images(problems.remove_columns("images"), 2)
+    seeing = problems.select([0, 1, 3])
+    check_images(seeing, 2)
+    check_images(seeing.map(lambda row: {"image": row["images"][0]}, remove_columns="images"), 2)
+    with pytest.raises(ValueError, match="4 of 16 prompts have no image, with 2 processes: expected an image in all"):
+        check_images(problems, 2)
 
 
 def test_an_image_token_is_never_planning(processor, grams):

@@ -36,13 +36,17 @@ class Renderer:
             Its processor, where items have images.
 
     Raises:
-        `ValueError`: if there is no such model, or no chat template where one is asked for.
+        `ValueError`: if there is no such model or only an adapter, or no chat template where one is asked for.
     """
 
     def __init__(self, args: EvalArguments, images: bool) -> None:
         self.args = args
         source = {"revision": args.model_revision or "main", "trust_remote_code": args.trust_remote_code}
         self.processor: ProcessorMixin | None = None
+        if Path(args.model, "adapter_config.json").is_file():
+            raise ValueError(
+                f"{args.model} is an adapter without its base: expected a whole model, as 'hicra export' makes one"
+            )
         try:
             self.config = AutoConfig.from_pretrained(args.model, **source)
             if images:

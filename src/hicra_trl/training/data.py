@@ -36,8 +36,8 @@ class DataArguments:
         dataset_split (`str`, *optional*, defaults to `"train"`):
             Split to train on.
         decontaminate (`list[str]`, *optional*):
-            Benchmarks, as files or datasets on the Hub (of these all splits): prompts that overlap with one of their
-            problems are dropped.
+            Benchmarks, as files or datasets on the Hub (`user/dataset` or `user/dataset:config`, of these all splits):
+            prompts that overlap with one of their problems are dropped.
         decontaminate_ngram (`int`, *optional*, defaults to `8`):
             Words of the n-grams that a prompt and a problem are compared by.
         decontaminate_coverage (`float`, *optional*, defaults to `0.5`):
@@ -76,7 +76,7 @@ class DataArguments:
     dataset_split: str = field(default="train", metadata={"help": "Split to train on."})
     decontaminate: list[str] = field(
         default_factory=list,
-        metadata={"help": "Benchmarks (files or Hub datasets): prompts that overlap with their problems are dropped."},
+        metadata={"help": "Benchmarks (files, user/dataset[:config]): prompts that overlap with their problems go."},
     )
     decontaminate_ngram: int = field(
         default=NGRAM, metadata={"help": "Words of the n-grams by which prompts and benchmarks are compared."}

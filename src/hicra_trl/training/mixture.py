@@ -38,7 +38,7 @@ def mix(parts: Sequence[Dataset], names: Sequence[str], instruction: str = "") -
         mixed = concatenate_datasets(parts)
     except ValueError as error:
         raise ValueError(f"cannot put {name} together: {error}") from error
-    pictured, texts = _has_images(mixed), _texts(mixed, instruction)
+    pictured, texts = has_images(mixed), _texts(mixed, instruction)
     # Two questions on different images may have the same words: they are not compared.
     found = distinct((i, texts[i], gold) for i, gold in enumerate(mixed["solution"]) if not pictured[i])
     keep = sorted([*found.keep, *(i for i, has in enumerate(pictured) if has)])
@@ -62,7 +62,7 @@ def drop_overlaps(
         prompts (`Dataset`):
             With a column `prompt`.
         benchmarks (`Sequence[str]`):
-            Files, or datasets on the Hub.
+            Files, or datasets on the Hub, as [`read_problems`] reads them.
         n (`int`, *optional*, defaults to `8`):
             Words of an n-gram.
         coverage (`float`, *optional*, defaults to `0.5`):
@@ -93,8 +93,9 @@ def drop_overlaps(
 
 
 def read_problems(name: str) -> list[str]:
-    """The problems of a benchmark: a file, or a dataset on the Hub, of which all splits are read."""
-    rows = read_rows(name, split=None)
+    """The problems of a benchmark: a file, or `user/dataset[:config]` on the Hub, of which all splits are read."""
+    source, _, config = (name, "", "") if Path(name).exists() else name.partition(":")
+    rows = read_rows(source, split=None, config=config or None)
     column = find_column(rows, None, PROMPT_COLUMNS, "problems", name)
     problems = rows[column][:]
     for row, problem in enumerate(problems):
@@ -115,11 +116,12 @@ def _text(prompt: str | list[dict[str, Any]]) -> str:
     return "\n".join(c if isinstance(c, str) else "\n".join(part["text"] or "" for part in c) for c in contents)
 
 
-def _has_images(prompts: Dataset) -> list[bool]:
-    if "images" not in prompts.column_names:
-        return [False] * len(prompts)
-    paths = prompts.select_columns("images").cast_column("images", List(Image(decode=False)))
-    return [bool(images) for images in paths["images"]]
+def has_images(prompts: Dataset) -> list[bool]:
+    """Which prompts have an image, in the column `image` or `images`."""
+    for column, kind in {"image": Image(decode=False), "images": List(Image(decode=False))}.items():
+        if column in prompts.column_names:
+            return [bool(found) for found in prompts.select_columns(column).cast_column(column, kind)[column]]
+    return [False] * len(prompts)
 
 
 def _without_images(prompts: Dataset) -> Dataset:

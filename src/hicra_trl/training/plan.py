@@ -105,7 +105,8 @@ def _model(model_args: ModelConfig, architecture: Architecture | None) -> str:
 def _download(run_args: RunArguments, model_args: ModelConfig, architecture: Architecture | None) -> str:
     """What is not on this machine by its name; the cache of the Hub may hold it."""
     datasets = [] if run_args.dataset_path else list(run_args.dataset_names)
-    datasets += [*run_args.decontaminate, run_args.held_out_dataset_name, run_args.eval_dataset_name]
+    datasets += [name if Path(name).exists() else name.partition(":")[0] for name in run_args.decontaminate]
+    datasets += [run_args.held_out_dataset_name, run_args.eval_dataset_name]
     found = [REPOSITORIES.get(name, (name,))[0] for name in datasets if name and not Path(name).exists()]
     names = dict.fromkeys(found)
     model = model_args.model_name_or_path

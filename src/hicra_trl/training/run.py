@@ -32,6 +32,7 @@ from .provenance import data_record, model_record
 from .resume import check_same_run
 from .reward_functions import RewardArguments, check_golds, drop_unreadable, load_rewards
 from .trainer import HICRATrainer, check_same_lexicon
+from .vision import check_images
 
 
 @dataclass
@@ -163,6 +164,7 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
     for rows in prompts.values():
         if rows is not None:
             check_golds(rows, run_args)
+            check_images(rows, config.world_size)
     if checkpoint is not None:
         check_same_lexicon(checkpoint, grams)
         if Path(checkpoint.parent, MANIFEST_FILE).is_file() and is_own(checkpoint, config):

@@ -199,6 +199,12 @@ class HICRATrainer(RolloutTrainer):
             }
             (folder / f"{STATE_FILE}.part").write_text(json.dumps(state))
             (folder / f"{STATE_FILE}.part").replace(folder / STATE_FILE)
+        if self.args.push_to_hub:
+            super()._push_from_checkpoint(str(folder))
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        # Transformers calls it before a checkpoint is whole; `_save_checkpoint` pushes when it is.
+        pass
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)

@@ -5,8 +5,11 @@ from typing import Any
 
 import torch
 from accelerate.utils import is_peft_model
+from datasets import Dataset
 from transformers import PreTrainedModel
 from trl import GRPOTrainer
+
+from .mixture import has_images
 
 
 _OF_IMAGES = ("pixel_values", "image_grid_thw", "image_sizes", "image_position_ids", "spatial_shapes")
@@ -23,6 +26,7 @@ class VisionTrainer(GRPOTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        check_images(self.train_dataset, self.accelerator.num_processes)
         for model in (self.model, self.ref_model):
             if self._is_vlm and model is not None:
                 model.register_forward_pre_hook(without_empty_images, with_kwargs=True)
@@ -37,6 +41,32 @@ class VisionTrainer(GRPOTrainer):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
         else:
             load_saved(self.model, resume_from_checkpoint)
+
+
+def check_images(prompts: Any, processes: int) -> None:
+    """
+    Checks that all processes of a run will see, or none.
+
+    One with a batch of mere text would not run the vision tower, whose gradients, and under ZeRO-3 and FSDP whose
+    weights, the others then wait for.
+
+    Args:
+        prompts ([`~datasets.Dataset`]):
+            What to train on; another kind of dataset is not looked at.
+        processes (`int`):
+            How many train.
+
+    Raises:
+        `ValueError`: if some prompts have images and some have none, and there are several processes.
+    """
+    if processes == 1 or not isinstance(prompts, Dataset):
+        return
+    found = has_images(prompts)
+    if any(found) and not all(found):
+        raise ValueError(
+            f"{len(found) - sum(found):,} of {len(found):,} prompts have no image, with {processes} processes: "
+            "expected an image in all, or one process"
+        )
 
 
 def without_empty_images(
