@@ -26,6 +26,15 @@ def vowels(completions, **kwargs):
     return [sum(char in "aeiou" for char in text) / (1 + len(text)) for text in completions]
 """
 
+# The disk takes its time behind the place where Transformers pushes a checkpoint.
+SLOW_REWARD = """
+import time
+import transformers.trainer
+from reward import vowels
+
+transformers.trainer.rotate_checkpoints = lambda **kwargs: time.sleep(1)
+"""
+
 LOAD_BACK = """
 import json, sys
 import torch
@@ -59,6 +68,7 @@ def train(hub, lexicon, model_folder, tmp_path_factory):
     data = [{"problem": f"{i} + 1?", "answer": i + 1} for i in range(16)]
     (folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in data))
     (folder / "reward.py").write_text(REWARD)
+    (folder / "slow_reward.py").write_text(SLOW_REWARD)
     common = {
         "model_name_or_path": str(model_folder),
         "dataset_name": "problems.jsonl",
@@ -105,7 +115,9 @@ def pushed(hub, train):
 def checkpoints_pushed(hub, train):
     """A run that pushes each checkpoint, and waits for it."""
     checkpoints = {"save_strategy": "steps", "save_steps": 1, "hub_strategy": "checkpoint", "hub_always_push": True}
-    done, folder = train("each", hub_model_id="tester/each", command=PROCESS, **checkpoints)
+    done, folder = train(
+        "each", command=PROCESS, hub_model_id="tester/each", reward_funcs=["slow_reward.vowels"], **checkpoints
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
