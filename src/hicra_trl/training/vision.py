@@ -1,11 +1,12 @@
-"""GRPO on models that see: prompts with and without images in one batch, and a resume that finds the weights."""
+"""GRPO on models that see: what TRL, Transformers and Accelerate lack for them."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import is_peft_model
+from accelerate.utils import FullyShardedDataParallelPlugin, is_peft_model
 from datasets import Dataset
+from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel
 from trl import GRPOTrainer
 
@@ -17,7 +18,7 @@ _OF_IMAGES = ("pixel_values", "image_grid_thw", "image_sizes", "image_position_i
 
 class VisionTrainer(GRPOTrainer):
     """
-    What TRL and Transformers lack to train models that see; for all others this is [`~trl.GRPOTrainer`].
+    Trains models that see, alone and on several ranks; for all others this is [`~trl.GRPOTrainer`].
 
     Args:
         *args, **kwargs:
@@ -27,9 +28,12 @@ class VisionTrainer(GRPOTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         check_images(self.train_dataset, self.accelerator.num_processes)
+        if self._is_vlm and self.is_fsdp_enabled:
+            name_layers(self.accelerator.state.fsdp_plugin, self.model)
         for model in (self.model, self.ref_model):
             if self._is_vlm and model is not None:
                 model.register_forward_pre_hook(without_empty_images, with_kwargs=True)
+                model.register_forward_pre_hook(gather_head)
 
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         *outputs, images, tool_images = super()._generate(prompts)
@@ -69,6 +73,17 @@ def check_images(prompts: Any, processes: int) -> None:
         )
 
 
+def name_layers(plugin: FullyShardedDataParallelPlugin, model: PreTrainedModel) -> None:
+    """
+    Names the layers to shard where a configuration of FSDP does not: those that the model's class lists and it has.
+
+    Accelerate takes the list as it is, and stops at what another model of the class has: CLIP's text tower, in Llava.
+    """
+    if plugin.transformer_cls_names_to_wrap is None:
+        present = {type(module).__name__ for module in model.modules()}
+        plugin.transformer_cls_names_to_wrap = sorted(present & set(model._no_split_modules))
+
+
 def without_empty_images(
     module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -81,6 +96,18 @@ def without_empty_images(
     if pixels is None or len(pixels):
         return args, kwargs
     return args, {name: value for name, value in kwargs.items() if name not in _OF_IMAGES}
+
+
+def gather_head(module: torch.nn.Module, args: tuple[Any, ...]) -> None:
+    """
+    Hook before a model's forward pass: under FSDP2, gathers the output head, whose weight TRL reads without a call.
+
+    Accelerate shards the head together with the final norm, whose call gathers both; of models that see it does not
+    find that norm. From a head in shards TRL would make a copy, and each rank would keep its own gradient of it.
+    """
+    head = module.get_output_embeddings()
+    if isinstance(head, FSDPModule):
+        head.unshard()
 
 
 def load_saved(model: PreTrainedModel, folder: str | Path) -> None:

@@ -48,4 +48,5 @@ def fail_where_a_group_is_open():
 
 
 def vowel_share(completions, **kwargs):
-    return [sum(char in "aeiou" for char in text) / (1 + len(text)) for text in completions]
+    texts = [found if isinstance(found, str) else found[0]["content"] for found in completions]
+    return [sum(char in "aeiou" for char in text) / (1 + len(text)) for text in texts]
