@@ -33,6 +33,7 @@ from trl import GRPOConfig, GRPOTrainer
 import engine
 from growth import RealText, print_growth, read_texts
 from hicra_trl import HICRAConfig, HICRATrainer
+from hicra_trl.training.launch import leave_cpu_ranks
 from labeler import train_tokenizer
 from stopwatch import OWN_PHASES, Stopwatch, take_apart
 from worlds import SHAPES, playground, random_weights
@@ -186,7 +187,8 @@ def main():
                 f"on as much real text: labeling {1e3 * labeling:.1f} ms, measuring {1e3 * measuring:.1f} ms, "
                 f"{100 * (labeling + measuring) / run.step:.2f} % of that step"
             )
-        state.destroy_process_group()
+    state.destroy_process_group()
+    leave_cpu_ranks(state)
 
 
 if __name__ == "__main__":

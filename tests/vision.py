@@ -1,6 +1,7 @@
-"""A tiny real model that sees: CLIP and Llama in Llava's shape, with a processor that needs no torchvision.
+"""Tiny real models that see, with processors that need no torchvision.
 
-An image is five tokens of a prompt: four patches, and the one that CLIP adds to them.
+One is CLIP and Llama in Llava's shape: an image is five tokens of a prompt, four patches and the one that CLIP adds.
+The other is Qwen2.5-VL, the architecture of the paper's two.
 """
 
 import copy
@@ -15,17 +16,26 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2VLImageProcessorPil,
 )
+
+from image_text_processor import ImageTextProcessor
 
 
 IMAGE_TOKEN = "<image>"
 TOKENS_PER_IMAGE = 5
-CHAT_TEMPLATE = (
-    "{% for message in messages %}[{{ message.role }}]"
-    "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
-    f"{{{{ '{IMAGE_TOKEN}' if part.type == 'image' else part.text }}}}"
-    "{% endfor %}{% endif %}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
-)
+QWEN_TOKENS = ("<|vision_start|>", "<|image_pad|>", "<|vision_end|>", "<|video_pad|>")
+
+
+def chat_template(image):
+    return (
+        "{% for message in messages %}[{{ message.role }}]"
+        "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
+        f"{{{{ '{image}' if part.type == 'image' else part.text }}}}"
+        "{% endfor %}{% endif %}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
 
 
 def save_vlm(folder, tokenizer, seed=0):
@@ -54,8 +64,51 @@ def save_vlm(folder, tokenizer, seed=0):
         vision_feature_select_strategy="full",
         num_additional_image_tokens=1,
         image_token=IMAGE_TOKEN,
-        chat_template=CHAT_TEMPLATE,
+        chat_template=chat_template(IMAGE_TOKEN),
     ).save_pretrained(folder)
+    return folder
+
+
+def save_qwen_vl(folder, tokenizer, seed=0):
+    """Saves the model and its processor, which has code of its own, and returns `folder`."""
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(QWEN_TOKENS)})
+    start, image, end, video = tokenizer.convert_tokens_to_ids(list(QWEN_TOKENS))
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
+    torch.manual_seed(seed)
+    model = Qwen2_5_VLForConditionalGeneration(
+        Qwen2_5_VLConfig(
+            text_config={
+                "vocab_size": len(tokenizer),
+                "hidden_size": 32,
+                "intermediate_size": 32,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "num_key_value_heads": 1,
+                "max_position_embeddings": 512,
+                "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
+                **ends,
+            },
+            vision_config={
+                "depth": 2,
+                "hidden_size": 16,
+                "num_heads": 2,
+                "intermediate_size": 32,
+                "out_hidden_size": 32,
+                "fullatt_block_indexes": [1],
+                "window_size": 56,
+            },
+            vision_start_token_id=start,
+            image_token_id=image,
+            vision_end_token_id=end,
+            video_token_id=video,
+            tie_word_embeddings=False,
+        )
+    )
+    model.save_pretrained(folder)
+    pixels = Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=56 * 56)
+    template = chat_template("".join(QWEN_TOKENS[:3]))
+    ImageTextProcessor(pixels, tokenizer, chat_template=template).save_pretrained(folder)
     return folder
 
 

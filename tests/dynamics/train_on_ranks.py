@@ -9,6 +9,7 @@ from pathlib import Path
 from datasets import Dataset
 
 from hicra_trl import HICRAConfig, HICRATrainer
+from hicra_trl.training.launch import leave_cpu_ranks
 
 
 WORDS = (" so", " but", " wait", " now", " next", " 3", " +", " 4", " thus", " let's")
@@ -74,6 +75,7 @@ def main(model, lexicon, folder, out):
         record = {"world_size": trainer.accelerator.num_processes, "history": history}
         Path(out).write_text(json.dumps(record))
     trainer.accelerator.end_training()
+    leave_cpu_ranks(trainer.accelerator.state)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 
 from hicra_trl import HICRAConfig, HICRATrainer
+from hicra_trl.training.launch import leave_cpu_ranks
 
 
 PROMPTS = ["So what?", "But why?", "Now 5 times 6.", "Let's add 3 and 4."]
@@ -68,6 +69,7 @@ def main(model, lexicon, folder, out):
         record = {"world_size": trainer.accelerator.num_processes, "record": trainer.record, "history": history}
         Path(out).write_text(json.dumps(record))
     trainer.accelerator.end_training()
+    leave_cpu_ranks(trainer.accelerator.state)
 
 
 if __name__ == "__main__":

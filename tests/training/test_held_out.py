@@ -25,6 +25,7 @@ import json, os, sys
 from datasets import Dataset
 from hicra_trl import HICRAConfig, HICRATrainer
 from hicra_trl.training.held_out import PassAtKCallback
+from hicra_trl.training.launch import leave_cpu_ranks
 
 class Counted(HICRATrainer):
     sizes = []
@@ -46,6 +47,7 @@ if __name__ == "__main__":
     with open(f"{out}/{os.environ['RANK']}.json", "w") as file:
         json.dump({"ranks": trainer.accelerator.num_processes, "history": history, "sizes": trainer.sizes}, file)
     trainer.accelerator.end_training()
+    leave_cpu_ranks(trainer.accelerator.state)
 """
 
 

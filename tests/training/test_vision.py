@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from trl import GRPOConfig, GRPOTrainer
 from hicra_trl import HICRATrainer
 from hicra_trl.grams import PlanningTokenLabeler
 from hicra_trl.training import run
-from hicra_trl.training.vision import check_images
+from hicra_trl.training.vision import check_images, name_layers
 from vision import IMAGE_TOKEN, TOKENS_PER_IMAGE, image_prompts, picture, save_virl, save_vlm
 
 from .helpers import config, settings, vowel_share
@@ -157,6 +158,15 @@ def test_all_processes_see_or_none(problems):
     check_images(seeing.map(lambda row: {"image": row["images"][0]}, remove_columns="images"), 2)
     with pytest.raises(ValueError, match="4 of 16 prompts have no image, with 2 processes: expected an image in all"):
         check_images(problems, 2)
+
+
+def test_fsdp_shards_the_layers_that_the_model_has(build):
+    plugin = SimpleNamespace(transformer_cls_names_to_wrap=None)
+    name_layers(plugin, build().model)
+    assert plugin.transformer_cls_names_to_wrap == ["CLIPEncoderLayer", "CLIPVisionEmbeddings", "LlamaDecoderLayer"]
+    plugin.transformer_cls_names_to_wrap = ["LlamaDecoderLayer"]
+    name_layers(plugin, build().model)
+    assert plugin.transformer_cls_names_to_wrap == ["LlamaDecoderLayer"]
 
 
 def test_an_image_token_is_never_planning(processor, grams):

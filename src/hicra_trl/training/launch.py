@@ -1,7 +1,9 @@
 """How a run is launched: what was asked for, and whether the processes that train are that."""
 
+import atexit
 import json
 import os
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -76,6 +78,26 @@ def prepare_cpu_ranks(state: PartialState) -> None:
 
         # DeepSpeed would compile a communication kernel of its own, for a minute and with a compiler; Gloo serves.
         ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+def leave_cpu_ranks(state: PartialState) -> None:
+    """
+    Ends a process on the CPU that is one of several, as a success; does nothing on GPUs, or in a process alone.
+
+    What was registered with `atexit` runs, but the interpreter is not taken down. Before Python 3.14 that aborts the
+    process now and then: Gloo's threads let go of tensors when they come to it, and one that needs an interpreter
+    which is ending for that is ended too, in the midst of C++.
+
+    Args:
+        state ([`~accelerate.PartialState`]):
+            State of the process.
+    """
+    if state.device.type != "cpu" or state.num_processes == 1:
+        return
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def engine(accelerator: Accelerator) -> Engine:

@@ -19,7 +19,7 @@ from .config import HICRAConfig
 from .data import DataArguments, load_prompts, load_training_prompts
 from .failures import NamedFailure, StepCallback
 from .held_out import PassAtKCallback
-from .launch import check_launch, prepare_cpu_ranks
+from .launch import check_launch, leave_cpu_ranks, prepare_cpu_ranks
 from .manifest import (
     MANIFEST_FILE,
     batch_record,
@@ -245,9 +245,9 @@ def main() -> None:
     trainer.accelerator.print(f"Model, metrics and completions are in {config.output_dir}")
     if config.push_to_hub:
         push(trainer)
-    # Left open, a group's thread that lets go of a tensor while the interpreter ends aborts the process.
     trainer.accelerator.end_training()
 
 
 if __name__ == "__main__":
     main()
+    leave_cpu_ranks(PartialState())

@@ -42,7 +42,7 @@ GenerationMixin.generate = generate
 
 @atexit.register
 def fail_where_a_group_is_open():
-    """Its threads abort the process now and then, when they meet an interpreter that ends."""
+    """Whoever leaves it open leaves it to others to find out that this rank is gone."""
     if torch.distributed.is_initialized():
         os._exit(3)
 
