@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset, Image, List, concatenate_datasets
 
 from .duplicates import distinct
@@ -117,11 +119,18 @@ def _text(prompt: str | list[dict[str, Any]]) -> str:
 
 
 def has_images(prompts: Dataset) -> list[bool]:
-    """Which prompts have an image, in the column `image` or `images`."""
-    for column, kind in {"image": Image(decode=False), "images": List(Image(decode=False))}.items():
+    """Which prompts have an image, in the column `image` or `images`; none is read."""
+    for column in ("image", "images"):
         if column in prompts.column_names:
-            return [bool(found) for found in prompts.select_columns(column).cast_column(column, kind)[column]]
+            batches = prompts.select_columns(column).with_format("arrow").iter(1000)
+            return [found for batch in batches for found in _is_filled(batch[column]).to_pylist()]
     return [False] * len(prompts)
+
+
+def _is_filled(images: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not (pa.types.is_list(images.type) or pa.types.is_large_list(images.type)):
+        return images.is_valid()
+    return pc.fill_null(pc.greater(pc.list_value_length(images), 0), False)
 
 
 def _without_images(prompts: Dataset) -> Dataset:
