@@ -245,7 +245,9 @@ def main() -> None:
     trainer.accelerator.print(f"Model, metrics and completions are in {config.output_dir}")
     if config.push_to_hub:
         push(trainer)
-    trainer.accelerator.end_training()
+    # A colocated engine takes down its process groups, and then all others, when the process ends.
+    if not (config.use_vllm and config.vllm_mode == "colocate"):
+        trainer.accelerator.end_training()
 
 
 if __name__ == "__main__":
