@@ -245,11 +245,11 @@ def main() -> None:
     trainer.accelerator.print(f"Model, metrics and completions are in {config.output_dir}")
     if config.push_to_hub:
         push(trainer)
-    # A colocated engine takes down its process groups, and then all others, when the process ends.
+    # A colocated engine takes down its shared memory and all process groups when the interpreter ends.
     if not (config.use_vllm and config.vllm_mode == "colocate"):
         trainer.accelerator.end_training()
+        leave_cpu_ranks(trainer.accelerator.state)
 
 
 if __name__ == "__main__":
     main()
-    leave_cpu_ranks(PartialState())
