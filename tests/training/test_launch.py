@@ -25,14 +25,9 @@ if __name__ == "__main__":
 """
 
 
-def run(tmp_path, *launch):
-    (tmp_path / "script.py").write_text(SCRIPT)
-    return subprocess.run(
-        [sys.executable, *launch, tmp_path / "script.py"], capture_output=True, text=True, timeout=120
-    )
-
-
 def test_a_rank_whose_collectives_are_not_done_leaves_as_a_success(tmp_path):
-    done = run(tmp_path, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run([*launch, tmp_path / "script.py"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout == "left\nleft\n"
