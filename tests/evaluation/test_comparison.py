@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hicra_trl.evaluation.comparison import (
@@ -110,6 +110,7 @@ def test_what_is_called_detectable_is_detected_about_four_times_out_of_five():
 
 
 @given(st.lists(st.sampled_from([-0.3, -0.25, 0.0, 0.1, 0.2, 1.0]), max_size=8))
+@example([-0.3, -0.3, 0.1, 0.2, 0.1, 0.2])
 def test_the_test_counts_all_signs(differences):
     values = np.array(differences)
     sums = [abs(np.dot(signs, values)) for signs in product((-1, 1), repeat=len(values))]

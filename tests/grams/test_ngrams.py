@@ -58,13 +58,14 @@ def math_end(text, at):
 @functools.cache
 def kind(char):
     """What a character is: a letter, a word of its own, white space, a break, or one of ' and -."""
-    if char in "\x7f_" or unicodedata.category(char) == "Cs":
+    if char in "\x7f_":
         return CLAUSE
     if char.isspace() or ord(char) < 32:
         return SENTENCE if char == "\n" else SPACE
     if char in "'’-.":
         return {"’": "'"}.get(char, char)
-    if char in "?!。！？":
+    # half of a surrogate pair is read as a question mark
+    if char in "?!。！？" or unicodedata.category(char) == "Cs":
         return SENTENCE
     if char in "=+^$\\×÷·−±≤≥≠≈√∞∑∫→":
         return FORMULA
@@ -285,6 +286,7 @@ def test_frequencies_of_real_traces_are_those_of_a_slow_count(rules):
         ("让 我们 try", {"让我们", "我们 try", "让我们 try"}),
         ("データ・まず", {"データ", "まず"}),
         ("so $因此我们$ wait", {"so"}),
+        ("so $a$×$b$ wait", {"so"}),
         ("so.因此3", {"so", "因此"}),
         ("क्या हम यह", {"क्या हम यह"}),
         ("cafe\u0301 au lait", {"cafe\u0301 au lait"}),

@@ -54,6 +54,13 @@ EQUAL = [
     (r"(a+5)(b+2)", r"(b+2)(a+5)"),
     (r"June 20", r"\text{June 20}"),
     (r"11\sqrt2", r"11 \sqrt{2}"),
+    (r"3R^2", r"3r^2"),
+    (r"\sqrt{R(R-2r)}", r"\sqrt{R^2-2Rr}"),
+    (r"r_1+R_1", r"R_1+r_1"),
+    (r"\Omega\omega+\omega", r"\omega(\Omega+1)"),
+    (r"\{1+z,z\in\mathbb Z\}", r"\{z+1,z\in\mathbb{Z}\}"),
+    (r"c^2(\gamma-1)(\gamma+1)", r"(\gamma^2-1)c^2"),
+    (r"\Gamma(5)", r"24"),
     (r"\sqrt{2}\approx 1.41", r"\sqrt2"),
     (r"0.333333", r"\frac13"),
     (r"\left(\frac{1}{2},-1\right)", r"(0.5,-1)"),
@@ -224,6 +231,14 @@ DIFFERENT = [
     (r"[5,6]", r"5,6"),
     (r"[1,2]", r"1,2"),
     (r"21/2", r"2 1/2"),
+    (r"r+2R", r"R+2r"),
+    (r"3r", r"R+2r"),
+    (r"1", r"\frac{M}{m}"),
+    (r"(R,r)", r"(r,R)"),
+    (r"r=2R", r"R=2r"),
+    (r"\omega(\omega+1)", r"\omega(\Omega+1)"),
+    (r"\gamma^2-2", r"\gamma^2-1"),
+    (r"\gamma_1+1", r"\gamma_2+1"),
     (r"\sqrt{2}\approx 1.41", r"1.41"),
 ]
 
@@ -236,6 +251,19 @@ def test_equal_answers(answer, gold):
 @pytest.mark.parametrize(("answer", "gold"), DIFFERENT)
 def test_different_answers(answer, gold):
     assert same_answer(answer, Gold(gold), algebra.equal) is False
+
+
+@pytest.mark.parametrize("answer", [r"\infty", r"(-\infty,\infty)", r"x<\infty", r"2\sum_{n=1}^\infty 2^{-n}"])
+def test_infinity_is_a_value_and_an_end(answer):
+    assert algebra.understood(answer)
+
+
+@pytest.mark.parametrize(
+    "answer", [r"\infty\infty", r"\infty^2+1", r"\frac{\infty}{2}", r"\{1,\sqrt{\infty}\}", r"3\ln\infty"]
+)
+def test_what_is_calculated_with_infinity_is_no_value(answer):
+    assert not algebra.understood(answer)
+    assert algebra.equal(answer, answer)
 
 
 @pytest.mark.parametrize(("answer", "gold"), EQUAL + DIFFERENT)

@@ -167,7 +167,7 @@ def sign_flip_p_value(differences_I: np.ndarray, seed: int = 0) -> float:
     ```
     """
     nonzero = differences_I[differences_I != 0]
-    at_least = abs(nonzero.sum()) * (1 - 1e-9)
+    at_least = abs(nonzero.sum()) - 1e-9 * np.abs(nonzero).sum()
     if len(nonzero) <= _EXACT_FLIPS:
         signs = np.array(list(product((-1, 1), repeat=len(nonzero))))
         return float(np.mean(np.abs(signs @ nonzero) >= at_least))

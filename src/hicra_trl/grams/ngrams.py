@@ -374,7 +374,9 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=4096)
 def _simple(char: str) -> str:
     """A letter as it is, and an ASCII character of the same kind for anything else."""
-    if (char.isnumeric() and not char.isalpha()) or char in "×÷·−±≤≥≠≈√π∞∑∫→":
+    if char in "×÷·−±≤≥≠≈√π∞∑∫→":
+        return "="
+    if char.isnumeric() and not char.isalpha():
         return "0"
     if unicodedata.category(char)[0] in "LM":
         return char

@@ -6,7 +6,8 @@ from functools import lru_cache
 
 from latex2sympy2_extended import NormalizationConfig
 from math_verify import LatexExtractionConfig, parse, verify
-from sympy import Basic, MatrixBase
+from sympy import Add, Basic, Function, Limit, MatrixBase, Mul, Pow, nan, oo, zoo
+from sympy.concrete.expr_with_limits import ExprWithLimits
 
 
 # Units are gone already, and math-verify would take the c of mc^2 for one.
@@ -18,8 +19,14 @@ _EXTRACTION = [
         try_extract_without_anchor=False, boxed_match_priority=0, normalization_config=_NORMALIZATION
     )
 ]
-# Names that its grammar has no place for: E with an index (E alone is Euler's number), and the index of the sun.
-_NAMES = ((re.compile(r"(?<![\\a-zA-Z])E(?=_)"), r"\\Upsilon "), (re.compile(r"_\{?\\odot(?![a-zA-Z])\}?"), "_{0}"))
+# Names that its grammar has no place for: E with an index (E alone is Euler's number), the index of the sun; and
+# gamma, which is a function there, of its powers and indices too: \gamma^2 - 1 is infinite.
+_NAMES = (
+    (re.compile(r"(?<![\\a-zA-Z])E(?=_)"), r"\\Upsilon "),
+    (re.compile(r"_\{?\\odot(?![a-zA-Z])\}?"), "_{0}"),
+    (re.compile(r"\\(?:gamma(?![a-zA-Z])|Gamma(?![a-zA-Z(]))"), r"\\omicron "),
+)
+_INFINITE = (oo, -oo, zoo, nan)
 # It warns at every call that no timeout of its own is set.
 logging.getLogger("math_verify").setLevel(logging.CRITICAL)
 
@@ -47,7 +54,18 @@ def read(expression: str) -> list[Basic | MatrixBase | str]:
     """What math-verify reads in an expression: SymPy objects and the text, or the text alone where it has no sense."""
     for name, replacement in _NAMES:
         expression = name.sub(replacement, expression)
-    return parse(f"\\boxed{{{expression}}}", extraction_config=_EXTRACTION, parsing_timeout=None)
+    parts = parse(f"\\boxed{{{expression}}}", extraction_config=_EXTRACTION, parsing_timeout=None)
+    # SymPy simplifies the difference between such an expression and a number to 0 now and then.
+    return [part for part in parts if isinstance(part, str) or not reckons_with_infinity(part)]
+
+
+def reckons_with_infinity(expression: Basic | MatrixBase) -> bool:
+    """Whether infinity is calculated with, as in oo + 1; as a value, an end of an interval or a limit it is none."""
+    parts = expression.flat() if isinstance(expression, MatrixBase) else expression.args
+    if isinstance(expression, (ExprWithLimits, Limit)):
+        parts = parts[:1]
+    operation = isinstance(expression, (Add, Mul, Pow, Function))
+    return any((operation and part in _INFINITE) or reckons_with_infinity(part) for part in parts)
 
 
 def understood(expression: str) -> bool:

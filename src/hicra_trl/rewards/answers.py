@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from .gold import Gold
+from .letters import other_names, renamed
 from .notation import option_letter, plain, words
 from .numbers import read_number
 from .structure import Parts, read_parts, unbracketed
@@ -65,7 +66,10 @@ def same_answer(answer: str, gold: Gold, algebra: Algebra | None = None) -> bool
             return numbers[0].equals(numbers[1]) or numbers[0].near(
                 numbers[1], gold.precision, gold.absolute_tolerance, gold.relative_tolerance
             )
-    return _same(left, right, algebra)
+    names = other_names(left, right) if algebra else {}
+    if not names:
+        return _same(left, right, algebra)
+    return _same(left, right, lambda a, b: algebra(renamed(a, names), renamed(b, names)))
 
 
 def _same_option(left: str, right: str, choices: tuple[str, ...]) -> bool:

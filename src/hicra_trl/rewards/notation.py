@@ -44,6 +44,7 @@ _SPELLINGS = [
         (r"\\equiv(?![a-zA-Z])", "="),
         (r"\\varnothing(?![a-zA-Z])", r"\\emptyset "),
         (r"\\mathbb ?\{?R\}?|\\R(?![a-zA-Z])", r"(-\\infty ,\\infty )"),
+        (r"\\mathbb ([A-Z])(?![a-zA-Z])", r"\\mathbb{\1}"),
         (r"(?<=[\d}]) ?(?:\\cdot|\\times)? ?i(?![a-zA-Z])", "i"),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\(?:leqslant|leqq|leq|le)(?![a-zA-Z])", r"\\le "),
