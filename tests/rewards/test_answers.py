@@ -61,6 +61,10 @@ EQUAL = [
     (r"\{1+z,z\in\mathbb Z\}", r"\{z+1,z\in\mathbb{Z}\}"),
     (r"c^2(\gamma-1)(\gamma+1)", r"(\gamma^2-1)c^2"),
     (r"\Gamma(5)", r"24"),
+    (r"RI_0^2", r"I_0^2R"),
+    (r"\frac{2r}{2}", r"r"),
+    (r"v_0", r"2v_0-v_0"),
+    (r"AB", r"\text{AB}"),
     (r"\sqrt{2}\approx 1.41", r"\sqrt2"),
     (r"0.333333", r"\frac13"),
     (r"\left(\frac{1}{2},-1\right)", r"(0.5,-1)"),
@@ -239,6 +243,9 @@ DIFFERENT = [
     (r"\omega(\omega+1)", r"\omega(\Omega+1)"),
     (r"\gamma^2-2", r"\gamma^2-1"),
     (r"\gamma_1+1", r"\gamma_2+1"),
+    (r"I_0R", r"I_1R"),
+    (r"-R", r"I^2R"),
+    (r"\frac{2r}{3}", r"r"),
     (r"\sqrt{2}\approx 1.41", r"1.41"),
 ]
 

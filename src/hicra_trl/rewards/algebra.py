@@ -6,8 +6,10 @@ from functools import lru_cache
 
 from latex2sympy2_extended import NormalizationConfig
 from math_verify import LatexExtractionConfig, parse, verify
-from sympy import Add, Basic, Function, Limit, MatrixBase, Mul, Pow, nan, oo, zoo
+from sympy import Add, Basic, Expr, Function, Limit, MatrixBase, Mul, Pow, Symbol, nan, oo, simplify, zoo
 from sympy.concrete.expr_with_limits import ExprWithLimits
+
+from .letters import renamed
 
 
 # Units are gone already, and math-verify would take the c of mc^2 for one.
@@ -41,7 +43,9 @@ def equal(answer: str, gold: str) -> bool:
     try:
         ours, theirs = read(answer), read(gold)
         # The order matters: verify is not symmetric.
-        return bool(ours and theirs) and verify(theirs, ours, timeout_seconds=None, raise_on_error=True)
+        return bool(ours and theirs) and (
+            verify(theirs, ours, timeout_seconds=None, raise_on_error=True) or _is_symbol(ours[0], theirs[0])
+        )
     except MemoryError:
         raise
     except Exception:
@@ -49,9 +53,17 @@ def equal(answer: str, gold: str) -> bool:
         return False
 
 
+def _is_symbol(ours: Basic | MatrixBase | str, theirs: Basic | MatrixBase | str) -> bool:
+    """Whether one is a symbol and the other, unevaluated, comes to it: math-verify compares their texts."""
+    one, other = sorted((ours, theirs), key=lambda part: not isinstance(part, Symbol))
+    return isinstance(one, Symbol) and isinstance(other, Expr) and simplify(other - one) == 0
+
+
 @lru_cache(maxsize=1000)
 def read(expression: str) -> list[Basic | MatrixBase | str]:
     """What math-verify reads in an expression: SymPy objects and the text, or the text alone where it has no sense."""
+    # There, I is the imaginary unit, with any index.
+    expression = renamed(expression, {"I": r"\vartheta "})
     for name, replacement in _NAMES:
         expression = name.sub(replacement, expression)
     parts = parse(f"\\boxed{{{expression}}}", extraction_config=_EXTRACTION, parsing_timeout=None)

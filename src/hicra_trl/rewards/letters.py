@@ -7,7 +7,7 @@ from collections.abc import Mapping
 # The letters of \text and of sets such as \mathbb{Z} are no variables.
 _TOKEN = re.compile(r"\\(?:begin|end|text|operatorname|math[a-z]+)\{[^{}]*\}|\\[a-zA-Z]+|[a-zA-Z]")
 _CAPITAL = re.compile(r"[A-Z]|\\(?:Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Upsilon|Phi|Psi|Omega)")
-_NAMES = tuple(f"\\{name} " for name in ("iota", "kappa", "zeta", "eta", "chi", "tau", "nu", "varrho", "vartheta"))
+_NAMES = tuple(f"\\{name} " for name in ("iota", "kappa", "zeta", "eta", "chi", "tau", "nu", "varrho"))
 
 
 def other_names(*texts: str) -> dict[str, str]:
