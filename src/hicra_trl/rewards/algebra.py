@@ -28,6 +28,8 @@ _NAMES = (
     (re.compile(r"_\{?\\odot(?![a-zA-Z])\}?"), "_{0}"),
     (re.compile(r"\\(?:gamma(?![a-zA-Z])|Gamma(?![a-zA-Z(]))"), r"\\omicron "),
 )
+# It adds numbers that stand side by side, as those of 1\frac{1}{2}: 2(3) is 5 there. And \pi(3) is a function of 3.
+_FACTOR = re.compile(r"\)(?=\(|\d|\\frac)|(?<![\d._^a-zA-Z])\d[\d.]*(?=\([^a-zA-Z()]*\)|\(\\frac)|\\pi ?(?=\()")
 _INFINITE = (oo, -oo, zoo, nan)
 # It warns at every call that no timeout of its own is set.
 logging.getLogger("math_verify").setLevel(logging.CRITICAL)
@@ -66,6 +68,7 @@ def read(expression: str) -> list[Basic | MatrixBase | str]:
     expression = renamed(expression, {"I": r"\vartheta "})
     for name, replacement in _NAMES:
         expression = name.sub(replacement, expression)
+    expression = _FACTOR.sub(r"\g<0>\\cdot ", expression)
     parts = parse(f"\\boxed{{{expression}}}", extraction_config=_EXTRACTION, parsing_timeout=None)
     # SymPy simplifies the difference between such an expression and a number to 0 now and then.
     return [part for part in parts if isinstance(part, str) or not reckons_with_infinity(part)]
