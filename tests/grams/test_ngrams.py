@@ -58,14 +58,13 @@ def math_end(text, at):
 @functools.cache
 def kind(char):
     """What a character is: a letter, a word of its own, white space, a break, or one of ' and -."""
-    if char in "\x7f_":
+    if char in "\x7f_" or unicodedata.category(char) == "Cs":
         return CLAUSE
     if char.isspace() or ord(char) < 32:
         return SENTENCE if char == "\n" else SPACE
     if char in "'’-.":
         return {"’": "'"}.get(char, char)
-    # half of a surrogate pair is read as a question mark
-    if char in "?!。！？" or unicodedata.category(char) == "Cs":
+    if char in "?!。！？":
         return SENTENCE
     if char in "=+^$\\×÷·−±≤≥≠≈√∞∑∫→":
         return FORMULA
@@ -222,6 +221,7 @@ RULES = st.builds(
 @example(solutions=[""], rules=Rules())
 @example(solutions=["", "so", ""], rules=Rules())
 @example(solutions=["so we try\x04so we try"], rules=Rules())
+@example(solutions=["3 \ud800so"], rules=Rules())
 @example(solutions=["so", "we", "try"], rules=Rules(1, 5, False))
 def test_frequencies_of_any_text_are_those_of_a_slow_count(solutions, rules):
     assert differences(located(solutions, rules), frequencies(solutions, rules)) == {}

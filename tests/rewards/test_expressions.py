@@ -54,7 +54,7 @@ def power(operands):
 
 
 leaves = st.one_of(
-    st.integers(1, 9).map(lambda number: Expression(str(number), f"{number}", np.full(4, number, dtype=complex))),
+    st.integers(1, 9).map(lambda number: Expression(str(number), str(number), np.full(4, number, dtype=complex))),
     st.sampled_from(NAMES).map(lambda name: Expression(name, name, VALUES[name])),
 )
 expressions = st.recursive(

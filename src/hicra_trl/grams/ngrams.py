@@ -41,6 +41,7 @@ _MATH = re.compile(
 )
 _FIRST_UNSPACED = 0xE3  # first byte of the first of them in UTF-8
 _TOKEN = re.compile(rb"[\x01-\x05]|[^\x00-\x20]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _BETWEEN_UNSPACED = re.compile(f"(?<={UNSPACED.pattern}) (?={UNSPACED.pattern})")
 
 
@@ -202,7 +203,10 @@ def read_block(solutions: Sequence[str], digits_break: bool = True) -> Block:
     """
     between = _BREAKS[_SOLUTION].decode()
     text = between + between.join(solution.replace(between, " ") for solution in solutions) + between
-    data = text.encode(errors="replace")
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        data = _SURROGATE.sub(",", text).encode()
     if not text.isascii():
         data = _simplified(data)
     data = _without_math(data).translate(_TABLES[digits_break])
