@@ -77,7 +77,7 @@ class Run:
         return sum(self.seconds.values())
 
 
-def train(kind, world, steps, control="planning", by_phase=False):
+def train(kind, world, steps, control="planning", by_phase=False, rollout_func=None):
     is_hicra = kind is HICRATrainer
     extra = {"alpha": ALPHA, "credit_tokens": control} if is_hicra else {"scale_rewards": "none", "epsilon_high": 0.28}
     if ON_GPU:
@@ -92,6 +92,7 @@ def train(kind, world, steps, control="planning", by_phase=False):
             args=(HICRAConfig if is_hicra else GRPOConfig)(**{**world.settings, **own, **extra}),
             train_dataset=world.dataset,
             processing_class=AutoTokenizer.from_pretrained(world.model, padding_side="left"),
+            rollout_func=rollout_func,
         )
         stopwatch = Stopwatch()
         if by_phase:
@@ -106,18 +107,24 @@ def train(kind, world, steps, control="planning", by_phase=False):
     return Run(clock.seconds, clock.cpu, torch.cuda.max_memory_allocated() / 2**30 if ON_GPU else 0.0)
 
 
+def alternate(world, rounds, steps, control="planning", rollout_func=None):
+    """Yields the runs of a round, GRPO's and HICRA's; which of them goes first alternates."""
+    for turn in range(rounds):
+        kinds = (GRPOTrainer, HICRATrainer) if turn % 2 == 0 else (HICRATrainer, GRPOTrainer)
+        runs = {kind: train(kind, world, steps, control, rollout_func=rollout_func) for kind in kinds}
+        yield runs[GRPOTrainer], runs[HICRATrainer]
+
+
 def compare(world, rounds, steps, control):
     """Prints the seconds of both in turns, and their ratio within each round."""
-    runs = {GRPOTrainer: [], HICRATrainer: []}
-    for turn in range(rounds):
-        for kind in (GRPOTrainer, HICRATrainer) if turn % 2 == 0 else (HICRATrainer, GRPOTrainer):
-            runs[kind].append(train(kind, world, steps, control))
-            print(f"round {turn + 1}  {kind.__name__:<13}{runs[kind][-1].step:.3f} s per step", flush=True)
+    rounds_of_two = []
+    for turn, pair in enumerate(alternate(world, rounds, steps, control), start=1):
+        rounds_of_two.append(pair)
+        print(f"round {turn}  GRPOTrainer {pair[0].step:.3f}, HICRATrainer {pair[1].step:.3f} s per step", flush=True)
     print(f"\nmedians of {rounds} rounds of {steps} steps")
-    for kind, of_kind in runs.items():
+    for kind, of_kind in zip((GRPOTrainer, HICRATrainer), zip(*rounds_of_two), strict=True):
         memory = f", at most {max(run.peak for run in of_kind):.2f} GiB on the GPU" if ON_GPU else ""
         print(f"{kind.__name__:<14}{statistics.median(run.step for run in of_kind):.3f} s per step{memory}")
-    rounds_of_two = list(zip(*runs.values(), strict=True))
     print_ratio("ratio", [hicra.step / grpo.step for grpo, hicra in rounds_of_two])
     # While a GPU works, the CPU only waits.
     if not ON_GPU:
