@@ -8,12 +8,12 @@ from datasets import Dataset, Features, List, Value
 from datasets import Image as ImageFeature
 from PIL import Image
 
+from hicra_trl.data.prompts import BOXED_INSTRUCTION
 from hicra_trl.evaluation.conversation import as_text, conversation, text_prompt
 from hicra_trl.evaluation.images import EncodedImage, place_images
 from hicra_trl.evaluation.items import Item, load_items
 from hicra_trl.evaluation.overrides import select_benchmarks
 from hicra_trl.rewards import Gold
-from hicra_trl.training.data import BOXED_INSTRUCTION
 
 
 COLORS = ("red", "green", "blue", "black", "white", "yellow")

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from trl import TrlParser
 
-from hicra_trl.training.data import BOXED_INSTRUCTION, DataArguments, load_prompts, load_training_prompts
+from hicra_trl.data.prompts import BOXED_INSTRUCTION, DataArguments, load_prompts, load_training_prompts
 
 
 def write(path, rows):

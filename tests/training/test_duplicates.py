@@ -2,7 +2,7 @@
 
 import pytest
 
-from hicra_trl.training.duplicates import Distinct, distinct
+from hicra_trl.data.duplicates import Distinct, distinct
 
 
 def of(*rows):

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hicra_trl.training import images
-from hicra_trl.training.images import extract_images, list_files
+from hicra_trl.data import archives as images
+from hicra_trl.data.archives import extract_images, list_files
 
 
 def archive(tmp_path, members, name="images.zip"):

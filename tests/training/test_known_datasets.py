@@ -14,9 +14,9 @@ from datasets import Image, List
 from PIL import Image as Picture
 from trl.data_utils import is_conversational, prepare_multimodal_messages
 
-from hicra_trl.training.data import BOXED_INSTRUCTION, DataArguments, load_training_prompts
-from hicra_trl.training.known_datasets import find_known, plain_problem
-from hicra_trl.training.virl import unboxed
+from hicra_trl.data.paper_datasets import find_known, plain_problem
+from hicra_trl.data.prompts import BOXED_INSTRUCTION, DataArguments, load_training_prompts
+from hicra_trl.data.virl import unboxed
 from loopback_hub import LoopbackHub
 
 
@@ -29,7 +29,7 @@ TEMPLATE = (
 
 @pytest.fixture(autouse=True)
 def assets(tmp_path, monkeypatch):
-    monkeypatch.setattr("hicra_trl.training.images.cached_assets_path", lambda *_, **__: tmp_path / "assets")
+    monkeypatch.setattr("hicra_trl.data.archives.cached_assets_path", lambda *_, **__: tmp_path / "assets")
 
 
 def dapo_raw(problem, gold, index=0):

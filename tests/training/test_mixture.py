@@ -6,8 +6,8 @@ import pytest
 from datasets import Dataset, Features, Image, List
 from PIL import Image as Picture
 
-from hicra_trl.training.data import DataArguments, load_training_prompts
-from hicra_trl.training.mixture import mix
+from hicra_trl.data.mixture import mix
+from hicra_trl.data.prompts import DataArguments, load_training_prompts
 
 
 LONG = "A train leaves the station at noon and goes {} miles an hour towards a town {} miles away. When is it there?"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hicra_trl.training.overlap import Overlap, find_overlaps, words
+from hicra_trl.data.decontamination import Overlap, find_overlaps, words
 
 
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"

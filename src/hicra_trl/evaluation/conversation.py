@@ -6,7 +6,7 @@ options, that a letter is asked for) is part of the item's problem; the instruct
 
 from typing import Any
 
-from ..training.data import BOXED_INSTRUCTION
+from ..data.prompts import BOXED_INSTRUCTION
 from .images import IMAGE_MARK, EncodedImage, split_at_images
 from .items import Item
 

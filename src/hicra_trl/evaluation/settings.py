@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..training.data import BOXED_INSTRUCTION
+from ..data.prompts import BOXED_INSTRUCTION
 from .published import published
 
 

@@ -8,9 +8,9 @@ from zipfile import is_zipfile
 from safetensors import SafetensorError, safe_open
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from ..data.rows import say
 from .config import HICRAConfig
 from .manifest import MANIFEST_FILE
-from .sources import say
 from .trainer import STATE_FILE
 
 

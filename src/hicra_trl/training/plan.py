@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 from trl import ModelConfig
 
+from ..data.paper_datasets import REPOSITORIES
 from ..grams import StrategicGrams
 from .architectures import Architecture, load_architecture
 from .config import HICRAConfig
-from .known_datasets import REPOSITORIES
 from .launch import Launch
 from .needs import memory_lines
 from .run import RunArguments

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
+from ..data.rows import say
 from .checkpoints import newest_checkpoint, step_of
 from .manifest import CONFIG_FILE, is_running, read_manifest
-from .sources import say
 
 
 # What changes neither what is learned from nor how: length, place, memory, and what is left behind.

@@ -12,11 +12,11 @@ from huggingface_hub import HfApi
 from transformers import AutoTokenizer, PrinterCallback, ProgressCallback
 from trl import ModelConfig, TrlParser, get_peft_config, get_quantization_config
 
+from ..data.prompts import DataArguments, load_prompts, load_training_prompts
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from .callbacks import ProblemCallback, SummaryCallback
 from .checkpoints import check_save_steps, is_own, resume_point
 from .config import HICRAConfig
-from .data import DataArguments, load_prompts, load_training_prompts
 from .failures import NamedFailure, StepCallback
 from .held_out import PassAtKCallback
 from .launch import check_launch, leave_cpu_ranks, prepare_cpu_ranks

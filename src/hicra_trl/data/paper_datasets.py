@@ -11,7 +11,7 @@ from typing import Any
 from datasets import Dataset
 
 from .duplicates import distinct
-from .sources import as_gold, is_missing, read_folder, read_rows, require_columns, say
+from .rows import as_gold, is_missing, read_folder, read_rows, require_columns, say
 from .virl import read_virl
 
 

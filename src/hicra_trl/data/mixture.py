@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, Image, List, concatenate_datasets
 
+from .decontamination import COVERAGE, NGRAM, find_overlaps
 from .duplicates import distinct
-from .overlap import COVERAGE, NGRAM, find_overlaps
-from .sources import PROMPT_COLUMNS, find_column, read_rows, say
+from .rows import PROMPT_COLUMNS, find_column, read_rows, say
 
 
 SHOWN = 3
@@ -19,7 +19,7 @@ SHOWN = 3
 def mix(parts: Sequence[Dataset], names: Sequence[str], instruction: str = "") -> Dataset:
     """
     Puts datasets one behind the other; of a problem that comes again the first is kept, or none, as
-    [`~hicra_trl.training.duplicates.distinct`] decides.
+    [`~hicra_trl.data.duplicates.distinct`] decides.
 
     Args:
         parts (`Sequence[Dataset]`):
@@ -57,7 +57,7 @@ def drop_overlaps(
     prompts: Dataset, benchmarks: Sequence[str], n: int = NGRAM, coverage: float = COVERAGE, instruction: str = ""
 ) -> Dataset:
     """
-    Drops the prompts that overlap with a problem of a benchmark, as [`~hicra_trl.training.overlap.find_overlaps`]
+    Drops the prompts that overlap with a problem of a benchmark, as [`~hicra_trl.data.decontamination.find_overlaps`]
     finds them, and prints the first of them.
 
     Args:

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from datasets import Dataset
 
-from .known_datasets import find_known, read_known
+from .decontamination import COVERAGE, NGRAM
 from .mixture import drop_overlaps, mix
-from .overlap import COVERAGE, NGRAM
-from .sources import GOLD_COLUMNS, PROMPT_COLUMNS, as_gold, find_column, read_rows
+from .paper_datasets import find_known, read_known
+from .rows import GOLD_COLUMNS, PROMPT_COLUMNS, as_gold, find_column, read_rows
 
 
 BOXED_INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
