@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from hicra_trl.evaluation import Benchmark, load_items
-from hicra_trl.evaluation.marking import Marker
+from hicra_trl.evaluation.judging import Marker
 from hicra_trl.evaluation.sampling import Completion, Prompt, Request
 from hicra_trl.evaluation.storage import SampleFile, read_samples, samples_file
 from hicra_trl.evaluation.summary import summarize

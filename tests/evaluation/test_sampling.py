@@ -25,7 +25,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from hicra_trl.evaluation.images import EncodedImage
 from hicra_trl.evaluation.items import Item
-from hicra_trl.evaluation.marking import Marker
+from hicra_trl.evaluation.judging import Marker
 from hicra_trl.evaluation.sampling import Request, stable_seed, token_limit
 from hicra_trl.evaluation.server_engine import ATTEMPTS, ServerEngine
 from hicra_trl.evaluation.settings import EvalArguments

@@ -7,7 +7,7 @@ import pytest
 
 from hicra_trl.evaluation.benchmarks import BENCHMARKS
 from hicra_trl.evaluation.items import Item
-from hicra_trl.evaluation.record import Task, benchmark_of, items_fingerprint, make_record, merge
+from hicra_trl.evaluation.protocol import Task, benchmark_of, items_fingerprint, make_record, merge
 from hicra_trl.evaluation.sample import Sample
 from hicra_trl.evaluation.settings import EvalArguments
 from hicra_trl.evaluation.storage import SampleFile, read_record, read_samples, samples_file, write_record

@@ -8,7 +8,7 @@ import pytest
 
 from hicra_trl.evaluation.comparison import AVERAGE, compare
 from hicra_trl.evaluation.intervals import Estimate
-from hicra_trl.evaluation.published import TABLE_1, TABLE_2, TEXT, VISION, published
+from hicra_trl.evaluation.paper_tables import TABLE_1, TABLE_2, TEXT, VISION, published
 from hicra_trl.evaluation.summary import summarize
 from hicra_trl.evaluation.tables import (
     comparison_json,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..evaluation.conversation import text_prompt
 from ..evaluation.evaluate import build_engine, compare_folders, evaluate, load_tasks, push_stored, results_page
-from ..evaluation.record import Task
+from ..evaluation.protocol import Task
 from ..evaluation.settings import EvalArguments
 from ..evaluation.tables import comparison_text
 from ..grams import StrategicGrams

@@ -10,10 +10,10 @@ from ..grams import StrategicGrams
 from ..rewards import Grader
 from .comparison import Comparison, compare
 from .items import load_items
-from .marking import Marker
+from .judging import Marker
 from .overrides import select_benchmarks
+from .protocol import Task, benchmark_of, items_fingerprint, make_record, merge, protocol
 from .publishing import push_results
-from .record import Task, benchmark_of, items_fingerprint, make_record, merge, protocol
 from .sample import Sample
 from .sampling import Engine, Request
 from .settings import EvalArguments

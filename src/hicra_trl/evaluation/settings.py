@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..data.prompts import BOXED_INSTRUCTION
-from .published import published
+from .paper_tables import published
 
 
 # How the work is done: samples drawn with other values of these are as good.

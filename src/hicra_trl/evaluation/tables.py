@@ -7,7 +7,7 @@ from typing import Any
 
 from .comparison import AVERAGE, Comparison, Difference
 from .intervals import Estimate
-from .published import published
+from .paper_tables import published
 from .summary import Summary
 
 
