@@ -23,13 +23,13 @@ from transformers import (
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from hicra_trl.evaluation.engines.engine import Request, stable_seed, token_limit
+from hicra_trl.evaluation.engines.server_engine import ATTEMPTS, ServerEngine
+from hicra_trl.evaluation.engines.transformers_engine import TransformersEngine
 from hicra_trl.evaluation.images import EncodedImage
 from hicra_trl.evaluation.items import Item
 from hicra_trl.evaluation.judging import Marker
-from hicra_trl.evaluation.sampling import Request, stable_seed, token_limit
-from hicra_trl.evaluation.server_engine import ATTEMPTS, ServerEngine
 from hicra_trl.evaluation.settings import EvalArguments
-from hicra_trl.evaluation.transformers_engine import TransformersEngine
 from hicra_trl.grams import PlanningTokenLabeler
 from hicra_trl.rewards import Gold, Grader
 

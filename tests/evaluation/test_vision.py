@@ -9,7 +9,7 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 from hicra_trl.data.prompts import BOXED_INSTRUCTION
-from hicra_trl.evaluation.conversation import as_text, conversation, text_prompt
+from hicra_trl.evaluation.engines.conversation import as_text, conversation, text_prompt
 from hicra_trl.evaluation.images import EncodedImage, place_images
 from hicra_trl.evaluation.items import Item, load_items
 from hicra_trl.evaluation.overrides import select_benchmarks

@@ -9,13 +9,13 @@ from tqdm.auto import tqdm
 from ..grams import StrategicGrams
 from ..rewards import Grader
 from .comparison import Comparison, compare
+from .engines.engine import Engine, Request
 from .items import load_items
 from .judging import Marker
 from .overrides import select_benchmarks
 from .protocol import Task, benchmark_of, items_fingerprint, make_record, merge, protocol
 from .publishing import push_results
 from .sample import Sample
-from .sampling import Engine, Request
 from .settings import EvalArguments
 from .storage import RECORD_FILE, SampleFile, read_record, read_samples, samples_file, write_record, write_text
 from .summary import Summary, summarize
@@ -40,14 +40,14 @@ def build_engine(args: EvalArguments, tasks: Sequence[Task]) -> Engine:
     """The engine that is asked for; it loads no weights yet."""
     images = any(item.images for task in tasks for item in task.items)
     if args.engine == "server":
-        from .server_engine import ServerEngine
+        from .engines.server_engine import ServerEngine
 
         return ServerEngine(args)
     if args.engine == "vllm":
-        from .vllm_engine import VLLMEngine
+        from .engines.vllm_engine import VLLMEngine
 
         return VLLMEngine(args, images)
-    from .transformers_engine import TransformersEngine
+    from .engines.transformers_engine import TransformersEngine
 
     return TransformersEngine(args, images)
 

@@ -9,8 +9,8 @@ from transformers import PreTrainedTokenizerBase
 from ..grams import GramMatcher, PlanningTokenLabeler, StrategicGrams
 from ..grams.matcher import leftmost_longest
 from ..rewards import Grader
+from .engines.engine import Completion
 from .sample import Sample
-from .sampling import Completion
 
 
 NO_TOKEN = -1  # outside every vocabulary, which the labeler takes for a separator

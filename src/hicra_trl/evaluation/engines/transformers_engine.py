@@ -12,10 +12,10 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from .items import Item
-from .rendering import Renderer
-from .sampling import Completion, Prompt, Request, stable_seed, token_limit
-from .settings import EvalArguments
+from ..items import Item
+from ..settings import EvalArguments
+from .engine import Completion, Prompt, Request, stable_seed, token_limit
+from .prompts import Renderer
 
 
 PAD = 0  # any token: before a prompt it is masked, behind end-of-text it is cut off

@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 from transformers import PreTrainedTokenizerBase
 
+from ..items import Item
+from ..settings import EvalArguments
 from .conversation import as_text, conversation
-from .items import Item
-from .rendering import Renderer, plain_prompt
-from .sampling import Completion, Prompt, Request, stable_seed, token_limit
-from .settings import EvalArguments
+from .engine import Completion, Prompt, Request, stable_seed, token_limit
+from .prompts import Renderer, plain_prompt
 
 
 ATTEMPTS = 6

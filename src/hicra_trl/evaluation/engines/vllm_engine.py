@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .items import Item
-from .rendering import Renderer
-from .sampling import Completion, Prompt, Request, stable_seed
-from .settings import EvalArguments
+from ..items import Item
+from ..settings import EvalArguments
+from .engine import Completion, Prompt, Request, stable_seed
+from .prompts import Renderer
 
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ options, that a letter is asked for) is part of the item's problem; the instruct
 
 from typing import Any
 
-from ..data.prompts import BOXED_INSTRUCTION
-from .images import IMAGE_MARK, EncodedImage, split_at_images
-from .items import Item
+from ...data.prompts import BOXED_INSTRUCTION
+from ..images import IMAGE_MARK, EncodedImage, split_at_images
+from ..items import Item
 
 
 def conversation(

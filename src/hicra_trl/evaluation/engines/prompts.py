@@ -6,11 +6,11 @@ from pathlib import Path
 
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, ProcessorMixin
 
+from ..images import IMAGE_MARK
+from ..items import Item
+from ..settings import EvalArguments
 from .conversation import conversation, text_prompt
-from .images import IMAGE_MARK
-from .items import Item
-from .sampling import Prompt, token_limit
-from .settings import EvalArguments
+from .engine import Prompt, token_limit
 
 
 _MODEL_FILES = ("*.safetensors", "*.bin", "config.json", "generation_config.json", "tokenizer*", "chat_template*")

@@ -1,0 +1,1 @@
+"""What samples, and how a problem becomes a prompt."""
