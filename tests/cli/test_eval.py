@@ -11,7 +11,7 @@ import yaml
 
 from hicra_trl.cli import eval as command
 from hicra_trl.cli.parsing import parse
-from hicra_trl.evaluation.benchmarks import BENCHMARKS
+from hicra_trl.evaluation.problems.catalog import BENCHMARKS
 from hicra_trl.evaluation.settings import EvalArguments
 from loopback_hub import LoopbackHub
 

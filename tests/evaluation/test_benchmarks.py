@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from hicra_trl.evaluation.benchmarks import BENCHMARKS, Benchmark
-from hicra_trl.evaluation.overrides import override, select_benchmarks
+from hicra_trl.evaluation.problems.catalog import BENCHMARKS, Benchmark
+from hicra_trl.evaluation.problems.overrides import override, select_benchmarks
 
 
 TEXT = ("aime24", "aime25", "math500", "amc23", "minerva", "olympiadbench")

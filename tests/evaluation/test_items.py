@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hicra_trl.evaluation.items import load_items
-from hicra_trl.evaluation.overrides import select_benchmarks
+from hicra_trl.evaluation.problems.items import load_items
+from hicra_trl.evaluation.problems.overrides import select_benchmarks
 from hicra_trl.rewards import Gold
 
 

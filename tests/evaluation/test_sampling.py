@@ -26,9 +26,9 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from hicra_trl.evaluation.engines.engine import Request, stable_seed, token_limit
 from hicra_trl.evaluation.engines.server_engine import ATTEMPTS, ServerEngine
 from hicra_trl.evaluation.engines.transformers_engine import TransformersEngine
-from hicra_trl.evaluation.images import EncodedImage
-from hicra_trl.evaluation.items import Item
 from hicra_trl.evaluation.judging import Marker
+from hicra_trl.evaluation.problems.images import EncodedImage
+from hicra_trl.evaluation.problems.items import Item
 from hicra_trl.evaluation.settings import EvalArguments
 from hicra_trl.grams import PlanningTokenLabeler
 from hicra_trl.rewards import Gold, Grader

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from hicra_trl.evaluation.benchmarks import BENCHMARKS
-from hicra_trl.evaluation.items import Item
+from hicra_trl.evaluation.problems.catalog import BENCHMARKS
+from hicra_trl.evaluation.problems.items import Item
 from hicra_trl.evaluation.protocol import Task, benchmark_of, items_fingerprint, make_record, merge
 from hicra_trl.evaluation.sample import Sample
 from hicra_trl.evaluation.settings import EvalArguments

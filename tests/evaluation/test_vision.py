@@ -10,9 +10,9 @@ from PIL import Image
 
 from hicra_trl.data.prompts import BOXED_INSTRUCTION
 from hicra_trl.evaluation.engines.conversation import as_text, conversation, text_prompt
-from hicra_trl.evaluation.images import EncodedImage, place_images
-from hicra_trl.evaluation.items import Item, load_items
-from hicra_trl.evaluation.overrides import select_benchmarks
+from hicra_trl.evaluation.problems.images import EncodedImage, place_images
+from hicra_trl.evaluation.problems.items import Item, load_items
+from hicra_trl.evaluation.problems.overrides import select_benchmarks
 from hicra_trl.rewards import Gold
 
 

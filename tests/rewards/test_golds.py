@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hicra_trl.evaluation.items import load_items
-from hicra_trl.evaluation.overrides import select_benchmarks
+from hicra_trl.evaluation.problems.items import load_items
+from hicra_trl.evaluation.problems.overrides import select_benchmarks
 from hicra_trl.rewards import Gold, Grader
 
 

@@ -1,8 +1,8 @@
 """How good a model is: benchmarks, sampling, pass@k with intervals."""
 
 from ..dynamics import pass_at_k
-from .benchmarks import BENCHMARKS, Benchmark
-from .items import Item, load_items
+from .problems.catalog import BENCHMARKS, Benchmark
+from .problems.items import Item, load_items
 from .sample import Sample
 
 

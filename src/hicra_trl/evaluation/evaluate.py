@@ -10,9 +10,9 @@ from ..grams import StrategicGrams
 from ..rewards import Grader
 from .comparison import Comparison, compare
 from .engines.engine import Engine, Request
-from .items import load_items
 from .judging import Marker
-from .overrides import select_benchmarks
+from .problems.items import load_items
+from .problems.overrides import select_benchmarks
 from .protocol import Task, benchmark_of, items_fingerprint, make_record, merge, protocol
 from .publishing import push_results
 from .sample import Sample

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..grams import StrategicGrams
-from .benchmarks import Benchmark
-from .items import Item
+from .problems.catalog import Benchmark
+from .problems.items import Item
 from .settings import HOW, EvalArguments
 
 

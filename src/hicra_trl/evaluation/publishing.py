@@ -23,7 +23,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.repocard_data import eval_results_to_model_index
 from huggingface_hub.utils import validate_repo_id
 
-from .benchmarks import Benchmark
+from .problems.catalog import Benchmark
 from .summary import Summary
 
 
@@ -40,7 +40,7 @@ def eval_results(summary: Summary, benchmark: Benchmark, settings: Mapping[str, 
     Args:
         summary ([`Summary`]):
             The numbers.
-        benchmark ([`~hicra_trl.evaluation.benchmarks.Benchmark`]):
+        benchmark ([`~hicra_trl.evaluation.problems.catalog.Benchmark`]):
             What they were measured on.
         settings (`Mapping[str, Any]`):
             How, such as `temperature` and `max_tokens`.

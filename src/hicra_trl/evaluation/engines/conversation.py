@@ -7,8 +7,8 @@ options, that a letter is asked for) is part of the item's problem; the instruct
 from typing import Any
 
 from ...data.prompts import BOXED_INSTRUCTION
-from ..images import IMAGE_MARK, EncodedImage, split_at_images
-from ..items import Item
+from ..problems.images import IMAGE_MARK, EncodedImage, split_at_images
+from ..problems.items import Item
 
 
 def conversation(

@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol
 
 from transformers import PreTrainedTokenizerBase
 
-from ..images import IMAGE_MARK
-from ..items import Item
+from ..problems.images import IMAGE_MARK
+from ..problems.items import Item
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, ProcessorMixin
 
-from ..images import IMAGE_MARK
-from ..items import Item
+from ..problems.images import IMAGE_MARK
+from ..problems.items import Item
 from ..settings import EvalArguments
 from .conversation import conversation, text_prompt
 from .engine import Prompt, token_limit

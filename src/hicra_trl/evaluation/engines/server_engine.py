@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from transformers import PreTrainedTokenizerBase
 
-from ..items import Item
+from ..problems.items import Item
 from ..settings import EvalArguments
 from .conversation import as_text, conversation
 from .engine import Completion, Prompt, Request, stable_seed, token_limit

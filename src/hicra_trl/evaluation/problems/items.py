@@ -8,8 +8,8 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from ..rewards import Gold
-from .benchmarks import Benchmark
+from ...rewards import Gold
+from .catalog import Benchmark
 from .golds import is_missing, is_multiple_choice, plain, read_gold, read_options, read_precision
 from .images import IMAGE_MARK, EncodedImage, place_images
 from .rows import Row, read_rows

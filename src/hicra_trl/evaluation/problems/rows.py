@@ -11,7 +11,7 @@ from datasets import Dataset, Image, List, load_dataset
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 from pyarrow import ArrowException
 
-from .benchmarks import Benchmark
+from .catalog import Benchmark
 
 
 _SUFFIXES = (".jsonl", ".json", ".parquet")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from .benchmarks import BENCHMARKS, Benchmark
+from .catalog import BENCHMARKS, Benchmark
 
 
 _TYPES = get_type_hints(Benchmark)

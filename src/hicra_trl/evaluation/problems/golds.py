@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
 
-from ..rewards import Gold, extract_boxed
-from .benchmarks import Benchmark
+from ...rewards import Gold, extract_boxed
+from .catalog import Benchmark
 from .rows import Row
 
 

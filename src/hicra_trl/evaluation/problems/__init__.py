@@ -1,0 +1,1 @@
+"""Benchmarks, their rows, gold answers and images."""
