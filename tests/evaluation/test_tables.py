@@ -9,8 +9,7 @@ import pytest
 from hicra_trl.evaluation.comparison import AVERAGE, compare
 from hicra_trl.evaluation.intervals import Estimate
 from hicra_trl.evaluation.paper_tables import TABLE_1, TABLE_2, TEXT, VISION, published
-from hicra_trl.evaluation.summary import summarize
-from hicra_trl.evaluation.tables import (
+from hicra_trl.evaluation.report.tables import (
     comparison_json,
     comparison_markdown,
     comparison_rows,
@@ -24,6 +23,7 @@ from hicra_trl.evaluation.tables import (
     text_table,
     verdict,
 )
+from hicra_trl.evaluation.summary import summarize
 
 from .sampling_world import samples
 

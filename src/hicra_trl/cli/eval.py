@@ -7,8 +7,8 @@ from pathlib import Path
 from ..evaluation.engines.conversation import text_prompt
 from ..evaluation.evaluate import build_engine, compare_folders, evaluate, load_tasks, push_stored, results_page
 from ..evaluation.protocol import Task
+from ..evaluation.report.tables import comparison_text
 from ..evaluation.settings import EvalArguments
-from ..evaluation.tables import comparison_text
 from ..grams import StrategicGrams
 from .parsing import help_text, parse, refuse_unknown, stop
 

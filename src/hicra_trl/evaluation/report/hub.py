@@ -23,8 +23,8 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.repocard_data import eval_results_to_model_index
 from huggingface_hub.utils import validate_repo_id
 
-from .problems.catalog import Benchmark
-from .summary import Summary
+from ..problems.catalog import Benchmark
+from ..summary import Summary
 
 
 CARD = "README.md"
