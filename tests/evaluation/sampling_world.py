@@ -1,6 +1,6 @@
 """Samples whose verdicts a test chooses."""
 
-from hicra_trl.evaluation.sample import Sample
+from hicra_trl.evaluation.samples.sample import Sample
 
 
 def sample(item, index, correct=False, **fields):

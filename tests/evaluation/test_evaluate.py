@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hicra_trl.evaluation.evaluate import compare_folders, evaluate, results_page, write_results
+from hicra_trl.evaluation.samples.storage import read_record, read_samples, samples_file
 from hicra_trl.evaluation.settings import EvalArguments
-from hicra_trl.evaluation.storage import read_record, read_samples, samples_file
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import norm
 
 from .intervals import LEVEL, RESAMPLES, Estimate, bootstrap_means, interval_of
-from .sample import Sample
+from .samples.sample import Sample
 from .statistics import pass_at_k, subset_sizes
 from .summary import by_item
 

@@ -16,9 +16,9 @@ from .problems.overrides import select_benchmarks
 from .protocol import Task, benchmark_of, items_fingerprint, make_record, merge, protocol
 from .report.hub import push_results
 from .report.tables import Row, paper_rows, results_json, results_markdown, results_text
-from .sample import Sample
+from .samples.sample import Sample
+from .samples.storage import RECORD_FILE, SampleFile, read_record, read_samples, samples_file, write_record, write_text
 from .settings import EvalArguments
-from .storage import RECORD_FILE, SampleFile, read_record, read_samples, samples_file, write_record, write_text
 from .summary import Summary, summarize
 
 

@@ -10,7 +10,7 @@ from ..grams import GramMatcher, PlanningTokenLabeler, StrategicGrams
 from ..grams.matcher import leftmost_longest
 from ..rewards import Grader
 from .engines.engine import Completion
-from .sample import Sample
+from .samples.sample import Sample
 
 
 NO_TOKEN = -1  # outside every vocabulary, which the labeler takes for a separator

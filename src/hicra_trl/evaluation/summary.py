@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import entr
 
 from .intervals import Estimate, jackknife, shares
-from .sample import Sample
+from .samples.sample import Sample
 from .statistics import count_votes, majority_at_k, pass_at_k, subset_sizes
 
 

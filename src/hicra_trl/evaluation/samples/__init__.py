@@ -1,0 +1,1 @@
+"""What was sampled, stored as it comes."""
