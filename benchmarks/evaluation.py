@@ -17,7 +17,7 @@ from hicra_trl.evaluation.engines.engine import Completion, Prompt, Request
 from hicra_trl.evaluation.judging import Marker
 from hicra_trl.evaluation.report.tables import results_text
 from hicra_trl.evaluation.samples.storage import SampleFile, read_samples, samples_file
-from hicra_trl.evaluation.summary import summarize
+from hicra_trl.evaluation.statistics.summary import summarize
 from hicra_trl.grams import StrategicGrams
 from hicra_trl.rewards import Grader
 from labeler import read_traces, train_tokenizer

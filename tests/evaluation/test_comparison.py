@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hicra_trl.evaluation.comparison import (
+from hicra_trl.evaluation.statistics.comparison import (
     AVERAGE,
     compare,
     difference_draws,

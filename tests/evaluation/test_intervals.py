@@ -7,7 +7,7 @@ import pytest
 from scipy.special import entr
 from scipy.stats import beta, t
 
-from hicra_trl.evaluation.intervals import jackknife, shares
+from hicra_trl.evaluation.statistics.intervals import jackknife, shares
 
 
 TRIALS = 300

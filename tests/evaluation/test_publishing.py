@@ -16,7 +16,7 @@ from huggingface_hub import ModelCard, parse_eval_result_entries
 
 from hicra_trl.evaluation.problems.catalog import BENCHMARKS
 from hicra_trl.evaluation.report.hub import eval_result_entry, eval_results, update_model_folder
-from hicra_trl.evaluation.summary import summarize
+from hicra_trl.evaluation.statistics.summary import summarize
 from loopback_hub import LoopbackHub
 
 from .sampling_world import samples

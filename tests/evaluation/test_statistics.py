@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hicra_trl.evaluation.statistics import count_votes, majority_at_k, pass_at_k, subset_sizes
+from hicra_trl.evaluation.statistics.votes import count_votes, majority_at_k, pass_at_k, subset_sizes
 
 
 def majority_by_enumeration(num_samples, num_correct, wrong, k):

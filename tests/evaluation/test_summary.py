@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hicra_trl.dynamics import shannon_entropy
-from hicra_trl.evaluation.summary import summarize
+from hicra_trl.evaluation.statistics.summary import summarize
 
 from .sampling_world import sample, samples
 

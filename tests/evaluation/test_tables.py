@@ -6,8 +6,6 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from hicra_trl.evaluation.comparison import AVERAGE, compare
-from hicra_trl.evaluation.intervals import Estimate
 from hicra_trl.evaluation.paper_tables import TABLE_1, TABLE_2, TEXT, VISION, published
 from hicra_trl.evaluation.report.tables import (
     comparison_json,
@@ -23,7 +21,9 @@ from hicra_trl.evaluation.report.tables import (
     text_table,
     verdict,
 )
-from hicra_trl.evaluation.summary import summarize
+from hicra_trl.evaluation.statistics.comparison import AVERAGE, compare
+from hicra_trl.evaluation.statistics.intervals import Estimate
+from hicra_trl.evaluation.statistics.summary import summarize
 
 from .sampling_world import samples
 

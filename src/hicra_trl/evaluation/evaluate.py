@@ -8,7 +8,6 @@ from tqdm.auto import tqdm
 
 from ..grams import StrategicGrams
 from ..rewards import Grader
-from .comparison import Comparison, compare
 from .engines.engine import Engine, Request
 from .judging import Marker
 from .problems.items import load_items
@@ -19,7 +18,8 @@ from .report.tables import Row, paper_rows, results_json, results_markdown, resu
 from .samples.sample import Sample
 from .samples.storage import RECORD_FILE, SampleFile, read_record, read_samples, samples_file, write_record, write_text
 from .settings import EvalArguments
-from .summary import Summary, summarize
+from .statistics.comparison import Comparison, compare
+from .statistics.summary import Summary, summarize
 
 
 RESULTS = "results"

@@ -24,7 +24,7 @@ from huggingface_hub.repocard_data import eval_results_to_model_index
 from huggingface_hub.utils import validate_repo_id
 
 from ..problems.catalog import Benchmark
-from ..summary import Summary
+from ..statistics.summary import Summary
 
 
 CARD = "README.md"

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..comparison import AVERAGE, Comparison, Difference
-from ..intervals import Estimate
 from ..paper_tables import published
-from ..summary import Summary
+from ..statistics.comparison import AVERAGE, Comparison, Difference
+from ..statistics.intervals import Estimate
+from ..statistics.summary import Summary
 
 
 Row = tuple[str, ...]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import entr
 
+from ..samples.sample import Sample
 from .intervals import Estimate, jackknife, shares
-from .samples.sample import Sample
-from .statistics import count_votes, majority_at_k, pass_at_k, subset_sizes
+from .votes import count_votes, majority_at_k, pass_at_k, subset_sizes
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Summary:
         num_samples (`int`):
             Samples per problem.
         metrics (`dict[str, Estimate | None]`):
-            By name: `pass@k` and, from k = 2, `maj@k` for each k of [`~hicra_trl.evaluation.statistics.subset_sizes`];
+            By name: `pass@k` and, from k = 2, `maj@k` for each k of [`~hicra_trl.evaluation.statistics.votes.subset_sizes`];
             the shares of samples that are `truncated`, `unanswered` and `grading_failures`; `mean_length` in tokens,
             `planning_fraction` (`None` where the sampled ids are not known) and `semantic_entropy` in nats. With n
             samples per problem `pass@1` is what others call avg@n: the mean over problems of the mean over samples.

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from ..samples.sample import Sample
 from .intervals import LEVEL, RESAMPLES, Estimate, bootstrap_means, interval_of
-from .samples.sample import Sample
-from .statistics import pass_at_k, subset_sizes
 from .summary import by_item
+from .votes import pass_at_k, subset_sizes
 
 
 AVERAGE = "average"
@@ -42,7 +42,7 @@ class Difference:
             The metric in A.
         b (`float`):
             The metric in B.
-        difference ([`~hicra_trl.evaluation.intervals.Estimate`]):
+        difference ([`~hicra_trl.evaluation.statistics.intervals.Estimate`]):
             A - B.
         p_value (`float`):
             Of a sign-flip test over problems: how often chance alone makes a difference as large.
@@ -178,7 +178,7 @@ def sign_flip_p_value(differences_I: np.ndarray, seed: int = 0) -> float:
 
 def difference_draws(differences_IM: np.ndarray, repeats: float, seed: int = 0) -> np.ndarray:
     """
-    Means of resampled paired differences, as [`~hicra_trl.evaluation.intervals.bootstrap_means`] draws them.
+    Means of resampled paired differences, as [`~hicra_trl.evaluation.statistics.intervals.bootstrap_means`] draws them.
 
     Args:
         differences_IM (`numpy.ndarray` of shape `(items, columns)`):

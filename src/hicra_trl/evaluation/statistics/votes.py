@@ -6,9 +6,9 @@ from math import comb
 
 import numpy as np
 
-from ..dynamics.statistics import pass_at_k
-from ..rewards.notation import plain
-from ..rewards.numbers import read_number
+from ...dynamics.statistics import pass_at_k
+from ...rewards.notation import plain
+from ...rewards.numbers import read_number
 
 
 __all__ = ["count_votes", "majority_at_k", "pass_at_k", "subset_sizes"]

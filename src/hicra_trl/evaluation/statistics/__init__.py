@@ -1,0 +1,1 @@
+"""Votes, intervals, summaries and comparisons of samples."""
