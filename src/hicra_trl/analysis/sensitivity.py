@@ -11,7 +11,7 @@ from tqdm import tqdm
 from ..dynamics import shannon_entropy
 from ..grams import GramMatcher, StrategicGrams
 from ..grams.corpus import as_text
-from ..grams.inspection import covered, in_characters
+from ..grams.coverage import covered, in_characters
 from ..grams.matcher import leftmost_longest
 from .figures import themed
 

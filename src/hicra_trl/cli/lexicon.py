@@ -6,7 +6,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from ..grams import Corpus, CorpusArguments, StrategicGrams
-from ..grams.inspection import TOO_COMMON, Coverage, compare, findings, measure
+from ..grams.coverage import TOO_COMMON, Coverage, compare, findings, measure
 from .mine import cluster_table
 from .parsing import help_text, parse, refuse_unknown, stop
 
