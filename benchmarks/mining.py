@@ -222,8 +222,8 @@ def count_in_memory(path, leasts):
 
 
 def count_on_disk(path, leasts):
-    from hicra_trl.grams.counting import Candidates, Counting, run_map, write_blocks
-    from hicra_trl.grams.ngrams import Rules
+    from hicra_trl.grams.mining.counting import Candidates, Counting, run_map, write_blocks
+    from hicra_trl.grams.mining.ngrams import Rules
 
     def candidates(least):
         counting = Counting(Path(folder), names, Rules(), least)
@@ -246,7 +246,7 @@ def count_on_disk(path, leasts):
 def embed_in_turns(path, number, repeat):
     import torch
 
-    from hicra_trl.grams.clusters import embed, load_embedding_model
+    from hicra_trl.grams.mining.clusters import embed, load_embedding_model
 
     torch.set_num_threads(1)
     counter = Counter()
@@ -281,7 +281,7 @@ def embed_in_turns(path, number, repeat):
 def mine(path):
     import torch
 
-    from hicra_trl.grams import mining
+    from hicra_trl.grams.mining import mine as mining
 
     torch.set_num_threads(1)
     names = ("write_blocks", "run_map", "Candidates", "load_embedding_model", "embed", "kmeans")

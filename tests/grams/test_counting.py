@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from hicra_trl.grams import counting, ngrams
-from hicra_trl.grams.counting import Candidates, Counting, run_map, write_blocks
-from hicra_trl.grams.ngrams import Rules, count
+from hicra_trl.grams.mining import counting, ngrams
+from hicra_trl.grams.mining.counting import Candidates, Counting, run_map, write_blocks
+from hicra_trl.grams.mining.ngrams import Rules, count
 
 from .test_ngrams import DEFAULT, frequencies, occurrences
 

@@ -3,8 +3,9 @@
 import pytest
 from datatrove.executor import LocalPipelineExecutor
 
-from hicra_trl.grams import MiningConfig, mine_strategic_grams, ngrams, prepare_counting
-from hicra_trl.grams.distributed import CountBlocks, LocateBlocks
+from hicra_trl.grams import MiningConfig, mine_strategic_grams, prepare_counting
+from hicra_trl.grams.mining import ngrams
+from hicra_trl.grams.mining.distributed import CountBlocks, LocateBlocks
 
 
 @pytest.fixture
@@ -25,8 +26,8 @@ def test_tasks_of_datatrove_count_what_one_process_counts(solutions, tmp_path, m
     assert sorted(path.name for path in work.iterdir() if path.is_dir() and any(path.iterdir()))[0].startswith(
         "counts"
     )
-    monkeypatch.setattr("hicra_trl.grams.counting.count", None)
-    monkeypatch.setattr("hicra_trl.grams.counting.locate", None)
+    monkeypatch.setattr("hicra_trl.grams.mining.counting.count", None)
+    monkeypatch.setattr("hicra_trl.grams.mining.counting.locate", None)
     grams = mine_strategic_grams(solutions, config, work_folder=work)
     monkeypatch.undo()
     assert grams == mine_strategic_grams(solutions, config)

@@ -18,12 +18,12 @@ from hicra_trl.grams import (
     PlanningTokenLabeler,
     StrategicGrams,
     mine_strategic_grams,
-    mining,
-    ngrams,
 )
-from hicra_trl.grams.clusters import embed, kmeans, load_embedding_model
 from hicra_trl.grams.lexicon import normalize
-from hicra_trl.grams.ngrams import Rules
+from hicra_trl.grams.mining import mine as mining
+from hicra_trl.grams.mining import ngrams
+from hicra_trl.grams.mining.clusters import embed, kmeans, load_embedding_model
+from hicra_trl.grams.mining.ngrams import Rules
 from hicra_trl.playground import PHRASES, Policy, write_trace
 from hicra_trl.playground.pretrain import train_tokenizer
 from hicra_trl.playground.world import split_problems

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hicra_trl.grams import ngrams
-from hicra_trl.grams.counting import Candidates, Counting, run_map, write_blocks
-from hicra_trl.grams.ngrams import Rules, blocks, count, locate, read_block
+from hicra_trl.grams.mining import ngrams
+from hicra_trl.grams.mining.counting import Candidates, Counting, run_map, write_blocks
+from hicra_trl.grams.mining.ngrams import Rules, blocks, count, locate, read_block
 
 
 TRACES = Path(__file__).parents[3] / "shared/data/traces"

@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from ..dynamics import shannon_entropy
 from ..grams import GramMatcher, StrategicGrams
-from ..grams.corpus import as_text
 from ..grams.coverage import covered, in_characters
 from ..grams.matcher import leftmost_longest
+from ..grams.mining.corpus import as_text
 from .figures import themed
 
 

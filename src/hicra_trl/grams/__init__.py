@@ -1,11 +1,11 @@
 """What counts as planning: the lexicon of strategic grams, its mining, and the labeler that finds them in tokens."""
 
-from .corpus import Corpus, CorpusArguments
 from .labeler import Labels, PlanningTokenLabeler
 from .lexicon import StrategicGrams
 from .matcher import GramMatcher
-from .mining import mine_strategic_grams, prepare_counting
-from .mining_config import MiningConfig
+from .mining.config import MiningConfig
+from .mining.corpus import Corpus, CorpusArguments
+from .mining.mine import mine_strategic_grams, prepare_counting
 
 
 __all__ = [

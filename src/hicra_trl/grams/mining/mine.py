@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ..lexicon import MAX_GRAM_CHARACTERS, StrategicGrams
+from ..matcher import GramMatcher
 from .clusters import embed, kmeans, load_embedding_model
+from .config import MiningConfig
 from .corpus import Corpus
 from .counting import Candidates, Counting, run_map, save_whole, write_blocks
-from .lexicon import MAX_GRAM_CHARACTERS, StrategicGrams
-from .matcher import GramMatcher
-from .mining_config import MiningConfig
 from .ngrams import Rules
 
 
@@ -105,7 +105,7 @@ def prepare_counting(solutions: Iterable[str], config: MiningConfig, work_folder
     Writes solutions into a work folder, in blocks, and returns what is to be counted there.
 
     [`mine_strategic_grams`] does all of it. This is for those who count on many machines first, with the steps in
-    `hicra_trl.grams.distributed`; `mine_strategic_grams` with the same solutions and work folder then goes on.
+    `hicra_trl.grams.mining.distributed`; `mine_strategic_grams` with the same solutions and work folder then goes on.
 
     Args:
         solutions (`Iterable[str]`):

@@ -13,7 +13,7 @@ class CountBlocks(PipelineStep):
     Counts the n-grams of the blocks that fall to a task: the first map.
 
     Args:
-        counting ([`~hicra_trl.grams.counting.Counting`]):
+        counting ([`~hicra_trl.grams.mining.counting.Counting`]):
             What [`~hicra_trl.grams.prepare_counting`] returns.
     """
 

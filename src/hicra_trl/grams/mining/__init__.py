@@ -1,0 +1,1 @@
+"""Strategic grams from correct solutions (paper, section 2.1)."""
