@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hicra_trl.rewards import BoxedAccuracyReward, Gold, Grader, extract_boxed
-from hicra_trl.rewards.answers import expressions, same_answer
-from hicra_trl.rewards.notation import option_letter, plain, words
-from hicra_trl.rewards.numbers import read_number
-from hicra_trl.rewards.structure import read_parts, unbracketed
+from hicra_trl.rewards.equality.answers import expressions, same_answer
+from hicra_trl.rewards.equality.notation import option_letter, plain, words
+from hicra_trl.rewards.equality.numbers import read_number
+from hicra_trl.rewards.equality.parts import read_parts, unbracketed
 
 
 # Contents of boxes, none of which is 7.

@@ -1,7 +1,8 @@
 import pytest
 
-from hicra_trl.rewards import Gold, algebra
-from hicra_trl.rewards.answers import expressions, same_answer
+from hicra_trl.rewards import Gold
+from hicra_trl.rewards.equality import algebra
+from hicra_trl.rewards.equality.answers import expressions, same_answer
 
 
 EQUAL = [

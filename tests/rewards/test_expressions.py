@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from hicra_trl.rewards import Gold, algebra
-from hicra_trl.rewards.answers import same_answer
+from hicra_trl.rewards import Gold
+from hicra_trl.rewards.equality import algebra
+from hicra_trl.rewards.equality.answers import same_answer
 
 
 NAMES = ("x", "n", "y_1", "y_2", "I", "R", "E_1", "v_0", "m_p", r"\gamma", r"\Omega", r"\theta", r"\lambda", "T_{c}")

@@ -9,8 +9,8 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from .answers import expressions, same_answer
 from .boxed import extract_boxed
+from .equality.answers import expressions, same_answer
 from .gold import Gold
 from .workers import Failed, Workers
 

@@ -16,8 +16,8 @@ import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
-from . import algebra
-from .answers import expressions, same_answer
+from .equality import algebra
+from .equality.answers import expressions, same_answer
 from .gold import Gold
 from .workers import FORK, MESSAGE
 

@@ -7,8 +7,8 @@ from math import comb
 import numpy as np
 
 from ...dynamics.statistics import pass_at_k
-from ...rewards.notation import plain
-from ...rewards.numbers import read_number
+from ...rewards.equality.notation import plain
+from ...rewards.equality.numbers import read_number
 
 
 __all__ = ["count_votes", "majority_at_k", "pass_at_k", "subset_sizes"]
@@ -34,7 +34,7 @@ def count_votes(answers: Sequence[str | None], correct: Sequence[bool]) -> tuple
     Counts the votes for each answer to one problem.
 
     All answers that were graded correct are one answer, whatever their notation; wrong ones are one where they write
-    the same number, or the same text in the plain form of [`~hicra_trl.rewards.notation.plain`]: wrong answers that
+    the same number, or the same text in the plain form of [`~hicra_trl.rewards.equality.notation.plain`]: wrong answers that
     only algebra could tell to be equal stay apart. A sample without an answer does not vote.
 
     Args:

@@ -41,7 +41,7 @@ def read_parts(text: str) -> Parts | None:
 
     Args:
         text (`str`):
-            An answer as [`~hicra_trl.rewards.notation.plain`] leaves it.
+            An answer as [`~hicra_trl.rewards.equality.notation.plain`] leaves it.
 
     Example:
 

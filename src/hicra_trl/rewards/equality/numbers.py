@@ -96,7 +96,7 @@ def read_number(text: str) -> Number | None:
 
     Args:
         text (`str`):
-            An answer as [`~hicra_trl.rewards.notation.plain`] leaves it.
+            An answer as [`~hicra_trl.rewards.equality.notation.plain`] leaves it.
     """
     # Python refuses to read integers of more than 4,300 digits.
     if len(text) > MAX_CHARACTERS:

@@ -3,11 +3,11 @@ r"""When two answers are equal: text, numbers, options, structure; what is left 
 import re
 from collections.abc import Callable, Iterable
 
-from .gold import Gold
-from .letters import other_names, renamed
+from ..gold import Gold
+from .capitals import other_names, renamed
 from .notation import option_letter, plain, words
 from .numbers import read_number
-from .structure import Parts, read_parts, unbracketed
+from .parts import Parts, read_parts, unbracketed
 
 
 Algebra = Callable[[str, str], bool]

@@ -9,7 +9,7 @@ from math_verify import LatexExtractionConfig, parse, verify
 from sympy import Add, Basic, Expr, Function, Limit, MatrixBase, Mul, Pow, Symbol, nan, oo, simplify, zoo
 from sympy.concrete.expr_with_limits import ExprWithLimits
 
-from .letters import renamed
+from .capitals import renamed
 
 
 # Units are gone already, and math-verify would take the c of mc^2 for one.
@@ -37,7 +37,7 @@ logging.getLogger("math_verify").setLevel(logging.CRITICAL)
 
 def equal(answer: str, gold: str) -> bool:
     """
-    Whether two expressions, as [`~hicra_trl.rewards.notation.plain`] leaves them, are equal.
+    Whether two expressions, as [`~hicra_trl.rewards.equality.notation.plain`] leaves them, are equal.
 
     Raises:
         `MemoryError`: if the process may not have the memory that this takes.
