@@ -76,7 +76,7 @@ def test_training_survives_the_death_of_all_grading_processes_between_steps(trai
         for process in psutil.Process().children(recursive=True):
             # A worker of an earlier round may be about to be waited for.
             with contextlib.suppress(psutil.NoSuchProcess):
-                if "hicra_trl.rewards.nursery" in process.cmdline():
+                if "hicra_trl.rewards.fork_server" in process.cmdline():
                     process.kill()
                     killed.append(process)
 

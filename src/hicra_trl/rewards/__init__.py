@@ -1,7 +1,7 @@
 """What is right: strict grading of boxed answers."""
 
-from .accuracy import BoxedAccuracyReward
 from .boxed import extract_boxed
+from .boxed_accuracy import BoxedAccuracyReward
 from .gold import Gold
 from .grader import Grader, Verdict, grade
 from .overlong import OverlongPenalty

@@ -50,7 +50,7 @@ class Workers:
     """
     A pool of processes that grade, each of which can be killed and replaced in milliseconds.
 
-    A nursery forks them ([`hicra_trl.rewards.nursery`]): an interpreter of its own, started with the first task. They
+    A nursery forks them ([`hicra_trl.rewards.fork_server`]): an interpreter of its own, started with the first task. They
     end with this object and with this process, however it ends. To be used by one thread at a time.
 
     Args:
@@ -201,7 +201,7 @@ class _Nursery:
         packages = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "hicra_trl.rewards.nursery", str(theirs.fileno()), str(memory)],
+                [sys.executable, "-P", "-m", "hicra_trl.rewards.fork_server", str(theirs.fileno()), str(memory)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The process that forks grading workers: `python -m hicra_trl.rewards.nursery CONTROL_FD MEMORY_BYTES`.
+"""The process that forks grading workers: `python -m hicra_trl.rewards.fork_server CONTROL_FD MEMORY_BYTES`.
 
 It imports SymPy once, so that a worker costs a fork: milliseconds, where a fresh interpreter costs half a second. It
 is an interpreter of its own, without the threads and the devices of the trainer, so that forking it is safe; and it
