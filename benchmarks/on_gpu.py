@@ -46,8 +46,8 @@ import engine
 from growth import RealText
 from hicra_trl import BoxedAccuracyReward, HICRAConfig, HICRATrainer
 from hicra_trl.grams import PlanningTokenLabeler, StrategicGrams
-from hicra_trl.training.architectures import load_architecture
-from hicra_trl.training.memory import GIB, Workload, activation_bytes, head_bytes, state_bytes
+from hicra_trl.training.dry_run.architectures import load_architecture
+from hicra_trl.training.dry_run.memory import GIB, Workload, activation_bytes, head_bytes, state_bytes
 from labeler import generated, train_tokenizer
 from smollm2 import INSTRUCTION, demonstrations, plain_folder
 from step_overhead import OWN_PHASES, alternate, train

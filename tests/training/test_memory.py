@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_leaves
 from transformers import AutoModelForCausalLM, DynamicCache, LlamaConfig, MixtralConfig, Qwen3Config
 from trl import ModelConfig, get_peft_config
 
-from hicra_trl.training.architectures import load_architecture
-from hicra_trl.training.memory import (
+from hicra_trl.training.dry_run.architectures import load_architecture
+from hicra_trl.training.dry_run.memory import (
     Workload,
     activation_bytes,
     checkpoint_bytes,

@@ -7,9 +7,9 @@ import pytest
 from trl import ModelConfig
 
 from hicra_trl.training.config import HICRAConfig
+from hicra_trl.training.dry_run.dry_run import plan
+from hicra_trl.training.dry_run.fit import table
 from hicra_trl.training.launch import Launch
-from hicra_trl.training.needs import table
-from hicra_trl.training.plan import plan
 from hicra_trl.training.run import RunArguments
 
 

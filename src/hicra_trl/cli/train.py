@@ -14,10 +14,10 @@ from trl import ModelConfig
 
 from ..grams import StrategicGrams
 from ..training.config import HICRAConfig
+from ..training.dry_run.dry_run import plan
 from ..training.failures import STATUS_VARIABLE, last_line
 from ..training.launch import check_checkpoint, launch_environment
 from ..training.manifest import is_finished, launch_record, read_manifest
-from ..training.plan import plan
 from ..training.resume import resume_arguments
 from ..training.run import RunArguments, check
 from .launch import FLAG, check_machines, read_launch, split_launch, unknown_to_accelerate

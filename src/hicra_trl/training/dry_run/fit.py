@@ -2,9 +2,9 @@
 
 from trl import ModelConfig
 
+from ..config import HICRAConfig
+from ..launch import Launch
 from .architectures import PUBLISHED, Architecture, load_architecture
-from .config import HICRAConfig
-from .launch import Launch
 from .memory import (
     GIB,
     OVERHEAD,

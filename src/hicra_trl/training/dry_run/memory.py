@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..launch import Engine
 from .architectures import Architecture
-from .launch import Engine
 
 
 GIB = 2**30
@@ -108,7 +108,7 @@ def state_bytes(architecture: Architecture, workload: Workload) -> dict[str, int
     `zero3` and `fsdp2` gradients and weights too.
 
     Args:
-        architecture ([`~hicra_trl.training.architectures.Architecture`]):
+        architecture ([`~hicra_trl.training.dry_run.architectures.Architecture`]):
             The model.
         workload ([`Workload`]):
             The run.
@@ -250,7 +250,7 @@ def vllm_cache_bytes(architecture: Architecture, gpu: int, utilization: float, t
     What vLLM has left for keys and values on one GPU; not above 0 if its weights do not fit.
 
     Args:
-        architecture ([`~hicra_trl.training.architectures.Architecture`]):
+        architecture ([`~hicra_trl.training.dry_run.architectures.Architecture`]):
             The model.
         gpu (`int`):
             Bytes of the GPU.

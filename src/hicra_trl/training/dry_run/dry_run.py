@@ -8,13 +8,13 @@ from typing import Any
 import yaml
 from trl import ModelConfig
 
-from ..data.paper_datasets import REPOSITORIES
-from ..grams import StrategicGrams
+from ...data.paper_datasets import REPOSITORIES
+from ...grams import StrategicGrams
+from ..config import HICRAConfig
+from ..launch import Launch
+from ..run import RunArguments
 from .architectures import Architecture, load_architecture
-from .config import HICRAConfig
-from .launch import Launch
-from .needs import memory_lines
-from .run import RunArguments
+from .fit import memory_lines
 
 
 _CREDIT = {

@@ -1,0 +1,1 @@
+"""The plan of a run, its memory, and the architectures that decide it."""
