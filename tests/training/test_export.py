@@ -20,8 +20,8 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Auto
 from hicra_trl import HICRATrainer, StrategicGrams
 from hicra_trl.cli import main
 from hicra_trl.training import run
-from hicra_trl.training.export import export
-from hicra_trl.training.trained import find_trained
+from hicra_trl.training.export.export import export
+from hicra_trl.training.export.weights import find_trained
 from loopback_hub import LoopbackHub
 from vision import IMAGE_TOKEN, image_prompts, picture, save_vlm
 

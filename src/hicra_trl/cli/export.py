@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..training.export import check_target, export, make_repository, push
-from ..training.trained import Trained, find_trained
+from ..training.export.export import check_target, export, make_repository, push
+from ..training.export.weights import Trained, find_trained
 from .parsing import help_text, parse, refuse_unknown, stop
 
 

@@ -10,8 +10,8 @@ from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hicra_trl import HICRATrainer
-from hicra_trl.training.export import export
-from hicra_trl.training.trained import find_trained
+from hicra_trl.training.export.export import export
+from hicra_trl.training.export.weights import find_trained
 from training.helpers import config, vowel_share
 
 

@@ -22,10 +22,10 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME
 
-from .manifest import CONFIG_FILE, MANIFEST_FILE
-from .sharded import read_fsdp, read_zero
-from .trained import Trained
-from .trainer import LEXICON_FOLDER
+from ..manifest import CONFIG_FILE, MANIFEST_FILE
+from ..trainer import LEXICON_FOLDER
+from .shards import read_fsdp, read_zero
+from .weights import Trained
 
 
 CARD_FILE = "README.md"
@@ -40,7 +40,7 @@ def export(trained: Trained, output_dir: str | Path) -> Path:
     of the training.
 
     Args:
-        trained ([`~hicra_trl.training.trained.Trained`]):
+        trained ([`~hicra_trl.training.export.weights.Trained`]):
             What to export.
         output_dir (`str` or `Path`):
             The new folder. It appears when everything is in it.

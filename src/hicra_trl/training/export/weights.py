@@ -17,10 +17,10 @@ from transformers.utils import (
     SAFE_WEIGHTS_NAME,
 )
 
-from .checkpoints import checkpoints, defect, newest_checkpoint, step_of
-from .manifest import CONFIG_FILE, MANIFEST_FILE, is_finished, read_manifest
-from .provenance import folder_fingerprint
-from .sharded import FSDP_FOLDER, ZERO_FILE
+from ..checkpoints import checkpoints, defect, newest_checkpoint, step_of
+from ..manifest import CONFIG_FILE, MANIFEST_FILE, is_finished, read_manifest
+from ..provenance import folder_fingerprint
+from .shards import FSDP_FOLDER, ZERO_FILE
 
 
 Form = Literal["whole", "adapter", "zero", "fsdp"]

@@ -1,0 +1,1 @@
+"""A trained model as others read it: weights, shards, adapters."""
