@@ -13,7 +13,7 @@ from hicra_trl.cli.launch import (
     split_launch,
     unknown_to_accelerate,
 )
-from hicra_trl.training.launch import Launch, check_checkpoint, check_launch, launch_environment
+from hicra_trl.training.runs.launch import Launch, check_checkpoint, check_launch, launch_environment
 
 
 # Engine, processes, machines, offload, precision.

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from hicra_trl.cli.launch import config_folder
-from hicra_trl.training.launch import saved_engine
+from hicra_trl.training.runs.launch import saved_engine
 from vision import save_qwen_vl, save_virl
 
 

@@ -8,7 +8,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 
 from hicra_trl import HICRAConfig, HICRATrainer
-from hicra_trl.training.launch import leave_cpu_ranks
+from hicra_trl.training.runs.launch import leave_cpu_ranks
 
 
 PROMPTS = ["So what?", "But why?", "Now 5 times 6.", "Let's add 3 and 4."]

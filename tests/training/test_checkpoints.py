@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from hicra_trl import HICRAConfig
-from hicra_trl.training.checkpoints import (
+from hicra_trl.training.runs.checkpoints import (
     check_save_steps,
     checkpoints,
     defect,

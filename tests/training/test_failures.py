@@ -9,7 +9,7 @@ import time
 import pytest
 import yaml
 
-from hicra_trl.training.checkpoints import newest_checkpoint
+from hicra_trl.training.runs.checkpoints import newest_checkpoint
 
 from .tiny_run import assert_equal, environment, results, train_here, write_recipe
 

@@ -14,9 +14,9 @@ from trl import ModelConfig, TrlParser
 
 from hicra_trl import HICRAConfig
 from hicra_trl.grams import StrategicGrams
-from hicra_trl.training.manifest import launch_record, read_manifest, resolved_recipe
-from hicra_trl.training.provenance import code_record, data_fingerprint, folder_fingerprint
 from hicra_trl.training.run import RunArguments, check
+from hicra_trl.training.runs.manifest import launch_record, read_manifest, resolved_recipe
+from hicra_trl.training.runs.provenance import code_record, data_fingerprint, folder_fingerprint
 from loopback_hub import LoopbackHub
 
 from .tiny_run import TESTS, train_here, write_recipe

@@ -9,8 +9,8 @@ from trl import ModelConfig
 from hicra_trl.training.config import HICRAConfig
 from hicra_trl.training.dry_run.dry_run import plan
 from hicra_trl.training.dry_run.fit import table
-from hicra_trl.training.launch import Launch
 from hicra_trl.training.run import RunArguments
+from hicra_trl.training.runs.launch import Launch
 
 
 SCALE = Path(__file__).parents[2] / "docs" / "scale.md"

@@ -14,10 +14,10 @@ import pytest
 from trl import ModelConfig
 
 from hicra_trl import HICRAConfig
-from hicra_trl.training.checkpoints import checkpoints, step_of
-from hicra_trl.training.manifest import read_manifest
-from hicra_trl.training.resume import CHANGEABLE, resume_arguments
 from hicra_trl.training.run import RunArguments
+from hicra_trl.training.runs.checkpoints import checkpoints, step_of
+from hicra_trl.training.runs.manifest import read_manifest
+from hicra_trl.training.runs.resume import CHANGEABLE, resume_arguments
 
 from .tiny_run import STEPS, assert_equal, environment, results, train_here, write_recipe
 

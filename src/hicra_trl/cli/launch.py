@@ -10,7 +10,7 @@ import yaml
 from accelerate.commands.config.config_args import default_config_file
 from accelerate.commands.launch import launch_command_parser
 
-from ..training.launch import Engine, Launch
+from ..training.runs.launch import Engine, Launch
 
 
 FLAG = "--accelerate_config"
@@ -68,7 +68,7 @@ def read_launch(launch_argv: list[str], argv: list[str]) -> Launch:
             Arguments of `hicra train`.
 
     Returns:
-        [`~hicra_trl.training.launch.Launch`]: as the processes that train should find it.
+        [`~hicra_trl.training.runs.launch.Launch`]: as the processes that train should find it.
 
     Raises:
         `ValueError`: if the engine is none that is supported, or the processes cannot be spread over the machines.
@@ -100,7 +100,7 @@ def check_machines(launch: Launch, launch_argv: list[str], argv: list[str]) -> N
     Checks that a launch on several machines says which of them this is and where they meet.
 
     Args:
-        launch ([`~hicra_trl.training.launch.Launch`]):
+        launch ([`~hicra_trl.training.runs.launch.Launch`]):
             What is asked for.
         launch_argv (`list[str]`):
             Arguments for `accelerate launch`.

@@ -15,11 +15,11 @@ from trl import ModelConfig
 from ..grams import StrategicGrams
 from ..training.config import HICRAConfig
 from ..training.dry_run.dry_run import plan
-from ..training.failures import STATUS_VARIABLE, last_line
-from ..training.launch import check_checkpoint, launch_environment
-from ..training.manifest import is_finished, launch_record, read_manifest
-from ..training.resume import resume_arguments
 from ..training.run import RunArguments, check
+from ..training.runs.failures import STATUS_VARIABLE, last_line
+from ..training.runs.launch import check_checkpoint, launch_environment
+from ..training.runs.manifest import is_finished, launch_record, read_manifest
+from ..training.runs.resume import resume_arguments
 from .launch import FLAG, check_machines, read_launch, split_launch, unknown_to_accelerate
 from .parsing import help_text, parse, refuse_unknown, stop
 

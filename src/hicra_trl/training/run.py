@@ -15,22 +15,15 @@ from trl import ModelConfig, TrlParser, get_peft_config, get_quantization_config
 from ..data.prompts import DataArguments, load_prompts, load_training_prompts
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from .callbacks import ProblemCallback, SummaryCallback
-from .checkpoints import check_save_steps, is_own, resume_point
 from .config import HICRAConfig
-from .failures import NamedFailure, StepCallback
 from .held_out import PassAtKCallback
-from .launch import check_launch, leave_cpu_ranks, prepare_cpu_ranks
-from .manifest import (
-    MANIFEST_FILE,
-    batch_record,
-    mark_finished,
-    read_manifest,
-    resolved_recipe,
-    write_record,
-)
-from .provenance import data_record, model_record
-from .resume import check_same_run
 from .reward_functions import RewardArguments, check_golds, drop_unreadable, load_rewards
+from .runs.checkpoints import check_save_steps, is_own, resume_point
+from .runs.failures import NamedFailure, StepCallback
+from .runs.launch import check_launch, leave_cpu_ranks, prepare_cpu_ranks
+from .runs.manifest import MANIFEST_FILE, batch_record, mark_finished, read_manifest, resolved_recipe, write_record
+from .runs.provenance import data_record, model_record
+from .runs.resume import check_same_run
 from .trainer import HICRATrainer, check_same_lexicon
 from .vision import check_images
 

@@ -11,8 +11,8 @@ from trl import ModelConfig
 from ...data.paper_datasets import REPOSITORIES
 from ...grams import StrategicGrams
 from ..config import HICRAConfig
-from ..launch import Launch
 from ..run import RunArguments
+from ..runs.launch import Launch
 from .architectures import Architecture, load_architecture
 from .fit import memory_lines
 
@@ -46,7 +46,7 @@ def plan(
             The lexicon.
         given (`set[str]`):
             Names of the settings that the recipe and the command line make.
-        launch ([`~hicra_trl.training.launch.Launch`]):
+        launch ([`~hicra_trl.training.runs.launch.Launch`]):
             How it is launched.
 
     Returns:

@@ -3,7 +3,7 @@
 from trl import ModelConfig
 
 from ..config import HICRAConfig
-from ..launch import Launch
+from ..runs.launch import Launch
 from .architectures import PUBLISHED, Architecture, load_architecture
 from .memory import (
     GIB,
@@ -34,7 +34,7 @@ def workload(config: HICRAConfig, model_args: ModelConfig, launch: Launch, dtype
             The run.
         model_args ([`~trl.ModelConfig`]):
             Its model, which is loaded in `dtype`.
-        launch ([`~hicra_trl.training.launch.Launch`]):
+        launch ([`~hicra_trl.training.runs.launch.Launch`]):
             How it is launched.
         dtype_bytes (`int`):
             Bytes of a published weight, for `dtype: auto`.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..launch import Engine
+from ..runs.launch import Engine
 from .architectures import Architecture
 
 

@@ -17,9 +17,9 @@ from transformers.utils import (
     SAFE_WEIGHTS_NAME,
 )
 
-from ..checkpoints import checkpoints, defect, newest_checkpoint, step_of
-from ..manifest import CONFIG_FILE, MANIFEST_FILE, is_finished, read_manifest
-from ..provenance import folder_fingerprint
+from ..runs.checkpoints import checkpoints, defect, newest_checkpoint, step_of
+from ..runs.manifest import CONFIG_FILE, MANIFEST_FILE, is_finished, read_manifest
+from ..runs.provenance import folder_fingerprint
 from .shards import FSDP_FOLDER, ZERO_FILE
 
 

@@ -17,8 +17,8 @@ import torch
 import yaml
 from trl import ModelConfig
 
-from ..grams import StrategicGrams
-from .config import HICRAConfig
+from ...grams import StrategicGrams
+from ..config import HICRAConfig
 from .provenance import code_record, installed_versions
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from ..data.rows import say
+from ...data.rows import say
 from .checkpoints import newest_checkpoint, step_of
 from .manifest import CONFIG_FILE, is_running, read_manifest
 
