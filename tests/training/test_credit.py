@@ -10,7 +10,7 @@ from trl import GRPOTrainer
 
 from hicra_trl import HICRAConfig, HICRATrainer
 from hicra_trl.training.credit import highest_tokens, random_tokens
-from hicra_trl.training.seeds import seeded_generator
+from hicra_trl.training.sampling.seeds import seeded_generator
 
 from .helpers import config, vowel_share
 

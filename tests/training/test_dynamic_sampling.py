@@ -13,7 +13,7 @@ import torch
 from datasets import Dataset, IterableDataset
 
 from hicra_trl import HICRAConfig
-from hicra_trl.training.dynamic_sampling import FreshPrompts, put_rows, silent_groups, take_rows
+from hicra_trl.training.sampling.dynamic_sampling import FreshPrompts, put_rows, silent_groups, take_rows
 
 from .dynamic_sampling_on_ranks import PROMPTS, Recorder, reward
 from .helpers import config

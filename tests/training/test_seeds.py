@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hicra_trl import HICRATrainer
-from hicra_trl.training.seeds import seeded_generator
+from hicra_trl.training.sampling.seeds import seeded_generator
 
 from .helpers import config, vowel_share
 

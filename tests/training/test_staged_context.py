@@ -3,7 +3,7 @@
 import pytest
 
 from hicra_trl import HICRAConfig, HICRATrainer
-from hicra_trl.training.staged_context import StagedContext
+from hicra_trl.training.sampling.staged_context import StagedContext
 
 from .helpers import config, vowel_share
 

@@ -27,7 +27,7 @@ def random_tokens(planning_mask: torch.Tensor, own_mask: torch.Tensor, generator
     Example:
 
     ```python
-    >>> from hicra_trl.training.seeds import seeded_generator
+    >>> from hicra_trl.training.sampling.seeds import seeded_generator
 
     >>> planning_mask = torch.tensor([[True, True, False, False, False]])
     >>> random_tokens(planning_mask, torch.tensor([[1, 1, 1, 1, 0]]), seeded_generator(0))

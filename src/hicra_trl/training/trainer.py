@@ -21,8 +21,8 @@ from .advantages import hicra_advantages
 from .card import credit_section
 from .config import HICRAConfig
 from .credit import highest_tokens, random_tokens
-from .rollouts import RolloutTrainer
-from .seeds import seeded_generator
+from .sampling.rollouts import RolloutTrainer
+from .sampling.seeds import seeded_generator
 
 
 LEXICON_FOLDER = "strategic_grams"

@@ -10,11 +10,11 @@ from datasets import Dataset
 from torch.utils.data import Sampler
 from tqdm import tqdm
 
+from ..vision import VisionTrainer
 from .dynamic_sampling import DynamicSampler, FreshPrompts, silent_groups
 from .rollout_seed import seeded_rollout
 from .seeds import EpochSampler
 from .staged_context import StagedContext
-from .vision import VisionTrainer
 
 
 class RolloutTrainer(VisionTrainer):

@@ -1,0 +1,1 @@
+"""Rollouts, dynamic sampling, staged context and seeds."""
