@@ -17,7 +17,7 @@ from trl import GRPOConfig, GRPOTrainer
 from hicra_trl import HICRATrainer
 from hicra_trl.grams import PlanningTokenLabeler
 from hicra_trl.training import run
-from hicra_trl.training.vision import check_images, name_layers
+from hicra_trl.training.upstream.vision import check_images, name_layers
 from vision import IMAGE_TOKEN, TOKENS_PER_IMAGE, image_prompts, picture, save_virl, save_vlm
 
 from .helpers import config, settings, vowel_share

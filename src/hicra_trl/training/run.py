@@ -25,7 +25,7 @@ from .runs.manifest import MANIFEST_FILE, batch_record, mark_finished, read_mani
 from .runs.provenance import data_record, model_record
 from .runs.resume import check_same_run
 from .trainer import HICRATrainer, check_same_lexicon
-from .vision import check_images
+from .upstream.vision import check_images
 
 
 @dataclass

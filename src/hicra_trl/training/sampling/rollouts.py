@@ -10,7 +10,7 @@ from datasets import Dataset
 from torch.utils.data import Sampler
 from tqdm import tqdm
 
-from ..vision import VisionTrainer
+from ..upstream.vision import VisionTrainer
 from .dynamic_sampling import DynamicSampler, FreshPrompts, silent_groups
 from .rollout_seed import seeded_rollout
 from .seeds import EpochSampler

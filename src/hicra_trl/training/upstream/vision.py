@@ -10,7 +10,7 @@ from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel
 from trl import GRPOTrainer
 
-from ..data.mixture import has_images
+from ...data.mixture import has_images
 
 
 _OF_IMAGES = ("pixel_values", "image_grid_thw", "image_sizes", "image_position_ids", "spatial_shapes")

@@ -1,0 +1,1 @@
+"""Repairs of TRL, Transformers and Accelerate."""
