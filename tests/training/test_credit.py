@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trl import GRPOTrainer
 
 from hicra_trl import HICRAConfig, HICRATrainer
-from hicra_trl.training.credit import highest_tokens, random_tokens
+from hicra_trl.training.credit.controls import highest_tokens, random_tokens
 from hicra_trl.training.sampling.seeds import seeded_generator
 
 from .helpers import config, vowel_share

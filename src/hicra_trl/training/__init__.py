@@ -1,7 +1,7 @@
 """Who gets the credit: HICRA's advantages, its configuration and its trainer."""
 
-from .advantages import hicra_advantages
 from .config import HICRAConfig
+from .credit.hicra import hicra_advantages
 from .held_out import PassAtKCallback
 from .trainer import HICRATrainer
 

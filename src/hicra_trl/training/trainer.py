@@ -17,10 +17,10 @@ from trl.trainer.utils import get_config_model_id
 from ..dynamics import DynamicsMeter
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..grams.card import PAPER_CITATION
-from .advantages import hicra_advantages
 from .card import credit_section
 from .config import HICRAConfig
-from .credit import highest_tokens, random_tokens
+from .credit.controls import highest_tokens, random_tokens
+from .credit.hicra import hicra_advantages
 from .sampling.rollouts import RolloutTrainer
 from .sampling.seeds import seeded_generator
 

@@ -1,0 +1,1 @@
+"""Who gets the credit, as pure functions of tensors."""
