@@ -3,7 +3,7 @@ from datasets import Dataset
 
 from hicra_trl import BoxedAccuracyReward
 from hicra_trl.rewards import OverlongPenalty
-from hicra_trl.training.reward_functions import RewardArguments, check_golds, drop_unreadable, load_rewards
+from hicra_trl.training.rewards import RewardArguments, check_golds, drop_unreadable, load_rewards
 
 
 PROMPTS = {"prompt": ["a", "b", "c"], "solution": ["2", r"\frac{3}{", r"\sqrt{2}"]}

@@ -17,7 +17,7 @@ from ..grams import PlanningTokenLabeler, StrategicGrams
 from .callbacks import ProblemCallback, SummaryCallback
 from .config import HICRAConfig
 from .held_out import PassAtKCallback
-from .reward_functions import RewardArguments, check_golds, drop_unreadable, load_rewards
+from .rewards import RewardArguments, check_golds, drop_unreadable, load_rewards
 from .runs.checkpoints import check_save_steps, is_own, resume_point
 from .runs.failures import NamedFailure, StepCallback
 from .runs.launch import check_launch, leave_cpu_ranks, prepare_cpu_ranks
