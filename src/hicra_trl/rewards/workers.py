@@ -50,8 +50,8 @@ class Workers:
     """
     A pool of processes that grade, each of which can be killed and replaced in milliseconds.
 
-    A nursery forks them ([`hicra_trl.rewards.fork_server`]): an interpreter of its own, started with the first task. They
-    end with this object and with this process, however it ends. To be used by one thread at a time.
+    A fork server starts them ([`hicra_trl.rewards.fork_server`]): an interpreter of its own, started with the first
+    task. They end with this object and with this process, however it ends. To be used by one thread at a time.
 
     Args:
         num_workers (`int`):

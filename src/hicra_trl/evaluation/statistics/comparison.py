@@ -178,7 +178,8 @@ def sign_flip_p_value(differences_I: np.ndarray, seed: int = 0) -> float:
 
 def difference_draws(differences_IM: np.ndarray, repeats: float, seed: int = 0) -> np.ndarray:
     """
-    Means of resampled paired differences, as [`~hicra_trl.evaluation.statistics.intervals.bootstrap_means`] draws them.
+    Means of resampled paired differences, drawn as in
+    [`~hicra_trl.evaluation.statistics.intervals.bootstrap_means`].
 
     Args:
         differences_IM (`numpy.ndarray` of shape `(items, columns)`):

@@ -34,8 +34,8 @@ def count_votes(answers: Sequence[str | None], correct: Sequence[bool]) -> tuple
     Counts the votes for each answer to one problem.
 
     All answers that were graded correct are one answer, whatever their notation; wrong ones are one where they write
-    the same number, or the same text in the plain form of [`~hicra_trl.rewards.equality.notation.plain`]: wrong answers that
-    only algebra could tell to be equal stay apart. A sample without an answer does not vote.
+    the same number, or the same text in the plain form of [`~hicra_trl.rewards.equality.notation.plain`]: wrong
+    answers that only algebra could tell to be equal stay apart. A sample without an answer does not vote.
 
     Args:
         answers (`Sequence[str | None]`):
