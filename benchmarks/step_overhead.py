@@ -33,7 +33,7 @@ from trl import GRPOConfig, GRPOTrainer
 import engine
 from growth import RealText, print_growth, read_texts
 from hicra_trl import HICRAConfig, HICRATrainer
-from hicra_trl.training.runs.launch import leave_cpu_ranks
+from hicra_trl.training.upstream.cpu_ranks import leave_cpu_ranks
 from labeler import train_tokenizer
 from stopwatch import OWN_PHASES, Stopwatch, take_apart
 from worlds import SHAPES, playground, random_weights

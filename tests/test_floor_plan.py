@@ -1,4 +1,4 @@
-"""Imports go down only: what each room may import. Nothing below knows what is above."""
+"""The floor plan of `src/`: what each room may import. Arrows go down only; nothing below knows what is above."""
 
 import ast
 from pathlib import Path
@@ -8,27 +8,106 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "hicra_trl"
 
-# A room is the longest key that begins a module's path; it may import itself, and what its key lists.
+# The longest key that begins a module's path is its room. A room imports itself, the listed ones, and nothing else.
+ALGORITHM = (
+    "training/config training/credit training/sampling training/upstream training/runs/files training/runs/lexicon "
+    "grams dynamics rewards paper terminal"
+)
 MAY_IMPORT = {
-    "__init__": "",
     "paper": "",
     "terminal": "",
     "disk": "",
-    "rewards": "rewards/equality terminal",
+    "rewards": "rewards/gold rewards/equality terminal",
     "rewards/gold": "",
     "rewards/equality": "rewards/gold",
-    "data": "rewards terminal disk",
+    "data": "rewards rewards/gold terminal disk",
     "grams": "paper disk terminal",
-    "grams/__init__": "grams grams/mining",
-    "grams/mining": "grams data/rows terminal disk",
+    "grams/mining": "grams data disk terminal",
     "dynamics": "grams",
     "training/credit": "grams",
     "training/config": "",
-    "training/upstream": "training/config data",
+    "training/upstream": "training/config training/runs/files data",
     "training/sampling": "training/upstream training/config",
-    "training/runs": "training/config training/upstream grams data disk terminal",
-    "training/trainer": "training/config training/credit training/sampling training/upstream training/runs/files grams dynamics",
-    "training/held_out": "training/trainer",
-    "training/callbacks": "",
-    "training/__init__": "training training/config training/credit training/held_out training/trainer",
+    "training/runs": "training/runs/files training/runs/lexicon training/config grams data disk terminal",
+    "training/runs/files": "",
+    "training/runs/lexicon": "training/runs/files grams",
+    "training/trainer": ALGORITHM,
+    "training/held_out": ALGORITHM,
+    "training/callbacks": ALGORITHM,
+    "training/rewards": "training/config rewards rewards/gold data terminal",
+    "training/arguments": "training/rewards data",
+    "training": f"training/trainer training/held_out training/callbacks training/rewards training/arguments {ALGORITHM} "
+    "training/runs rewards/gold data disk",
+    "training/dry_run": "training/config training/arguments training/runs data grams terminal",
+    "training/export": "training/runs training/runs/files disk terminal",
+    "evaluation/settings": "rewards evaluation/paper_tables",
+    "evaluation/paper_tables": "",
+    "evaluation/protocol": "rewards evaluation/settings evaluation/problems grams disk",
+    "evaluation/problems": "rewards rewards/gold data disk",
+    "evaluation/engines": "evaluation/problems evaluation/settings rewards data terminal",
+    "evaluation/samples": "disk",
+    "evaluation/statistics": "evaluation/samples dynamics rewards/equality",
+    "evaluation/report": "evaluation/statistics evaluation/problems evaluation/paper_tables terminal",
+    "evaluation": "evaluation/settings evaluation/protocol evaluation/paper_tables evaluation/problems "
+    "evaluation/engines evaluation/samples evaluation/statistics evaluation/report "
+    "dynamics grams rewards disk terminal",
+    "metrics": "rewards grams dynamics evaluation/statistics paper",
+    "analysis": "grams dynamics rewards data evaluation/statistics evaluation/engines training/runs/files terminal disk",
+    "playground": "rewards grams dynamics analysis disk terminal",
+    "claims": "playground analysis evaluation/statistics training/runs",
 }
+# These are the doors of their rooms: `cli` opens any, and a room's `__init__` shows what lies in it.
+ABOVE_ALL = ("cli", "__init__")
+
+
+def modules():
+    for file in sorted(SOURCE.rglob("*.py")):
+        yield file.relative_to(SOURCE).with_suffix("").as_posix()
+
+
+def room(module):
+    parts = module.split("/")
+    names = ("/".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((name for name in names if name in MAY_IMPORT), parts[0])
+
+
+def imports(module):
+    """The modules of ours that a module imports, wherever in it, as paths."""
+    package = module.split("/")[:-1]
+    known = set(modules())
+    for node in ast.walk(ast.parse((SOURCE / f"{module}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith("hicra_trl")):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            path = base + (node.module or "").removeprefix("hicra_trl").strip(".").split(".")
+            name = "/".join(part for part in path if part)
+            for alias in node.names:
+                inside = f"{name}/{alias.name}".strip("/")
+                yield inside if inside in known else name
+        elif isinstance(node, ast.Import):
+            yield from (
+                alias.name.split(".", 1)[1].replace(".", "/") for alias in node.names if "hicra_trl." in alias.name
+            )
+
+
+def trespasses(module):
+    own = room(module)
+    allowed = {own, *MAY_IMPORT.get(own, "").split()}
+    # A room's `__init__` shows what lies in it, its inner rooms too.
+    inner = f"{module.removesuffix('__init__')}" if module.endswith("__init__") else None
+    for name in imports(module):
+        if room(name) not in allowed and not (inner is not None and name.startswith(inner)):
+            yield name
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if room(name) not in ABOVE_ALL])
+def test_a_room_imports_only_what_its_row_says(module):
+    assert sorted(set(trespasses(module))) == []
+
+
+def test_every_room_has_a_row():
+    assert {room(name) for name in modules()} - set(MAY_IMPORT) == set(ABOVE_ALL)
+
+
+def test_a_trespass_is_found(monkeypatch):
+    monkeypatch.setitem(MAY_IMPORT, "dynamics", "")
+    assert "grams" in set(trespasses("dynamics/meter"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from datasets import Dataset
 
 from hicra_trl import HICRAConfig, HICRATrainer
-from hicra_trl.training.runs.launch import leave_cpu_ranks
+from hicra_trl.training.upstream.cpu_ranks import leave_cpu_ranks
 
 
 WORDS = (" so", " but", " wait", " now", " next", " 3", " +", " 4", " thus", " let's")

@@ -7,7 +7,7 @@ import pytest
 from trl import ModelConfig
 
 from hicra_trl.training import HICRAConfig
-from hicra_trl.training.run import RunArguments
+from hicra_trl.training.arguments import RunArguments
 
 from .catalog import ALL, COMPLETE, FOLDER, GRPO, NAMES, ONE_CARD, PAPER, PLAYGROUND, VISION, credit, read
 

@@ -8,7 +8,8 @@ from trl import ModelConfig
 
 from hicra_trl.cli.parsing import parse
 from hicra_trl.training import HICRAConfig
-from hicra_trl.training.run import RunArguments, build_trainer
+from hicra_trl.training.arguments import RunArguments
+from hicra_trl.training.run import build_trainer
 
 from .catalog import ALL, ONE_CARD, VISION, path, read
 from .conftest import BENCHMARK

@@ -56,7 +56,7 @@ def wait_for(condition, seconds=20.0):
 
 def kill(processes):
     for process in processes:
-        # A worker ends with its nursery.
+        # A worker ends with its fork server.
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
 
@@ -136,14 +136,14 @@ def test_a_full_cache_forgets_the_oldest(started):
 
 def test_a_worker_killed_while_idle_costs_nothing(grader, started):
     assert correct(grader, benign(2)) == [True]
-    nursery, *workers = started()
+    fork_server, *workers = started()
     for worker in workers:
         worker.kill()
-    assert wait_for(lambda: alive([nursery]) == started())
+    assert wait_for(lambda: alive([fork_server]) == started())
     assert correct(grader, benign(3)) == [True]
 
 
-def test_a_nursery_that_was_killed_is_replaced(grader, started):
+def test_a_fork_server_that_was_killed_is_replaced(grader, started):
     assert correct(grader, benign(2)) == [True]
     started()[0].kill()
     assert wait_for(lambda: not started())
@@ -151,7 +151,7 @@ def test_a_nursery_that_was_killed_is_replaced(grader, started):
     assert correct(grader, *pairs) == [True, False, True, False, True]
 
 
-def test_no_worker_outlives_a_nursery_that_was_killed(grader, started):
+def test_no_worker_outlives_a_fork_server_that_was_killed(grader, started):
     assert correct(grader, benign(2)) == [True]
     family = started()
     family[0].kill()

@@ -25,7 +25,7 @@ import json, os, sys
 from datasets import Dataset
 from hicra_trl import HICRAConfig, HICRATrainer
 from hicra_trl.training.held_out import PassAtKCallback
-from hicra_trl.training.launch import leave_cpu_ranks
+from hicra_trl.training.upstream.cpu_ranks import leave_cpu_ranks
 
 class Counted(HICRATrainer):
     sizes = []

@@ -13,9 +13,10 @@ import yaml
 from trl import ModelConfig
 
 from ..grams import StrategicGrams
+from ..training.arguments import RunArguments
 from ..training.config import HICRAConfig
 from ..training.dry_run.dry_run import plan
-from ..training.run import RunArguments, check
+from ..training.preflight import check
 from ..training.runs.failures import STATUS_VARIABLE, last_line
 from ..training.runs.launch import check_checkpoint, launch_environment
 from ..training.runs.manifest import is_finished, launch_record, read_manifest

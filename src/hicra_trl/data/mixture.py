@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, Image, List, concatenate_datasets
 
+from ..terminal import say
 from .decontamination import COVERAGE, NGRAM, find_overlaps
 from .duplicates import distinct
-from .rows import PROMPT_COLUMNS, find_column, read_rows, say
+from .rows import PROMPT_COLUMNS, find_column, read_rows
 
 
 SHOWN = 3

@@ -10,8 +10,9 @@ from typing import Any
 
 from datasets import Dataset
 
+from ..terminal import say
 from .duplicates import distinct
-from .rows import as_gold, is_missing, read_folder, read_rows, require_columns, say
+from .rows import as_gold, is_missing, read_folder, read_rows, require_columns
 from .virl import read_virl
 
 

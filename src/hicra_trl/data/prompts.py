@@ -6,13 +6,11 @@ from typing import Any, Literal
 
 from datasets import Dataset
 
+from ..rewards.boxed import BOXED_INSTRUCTION
 from .decontamination import COVERAGE, NGRAM
 from .mixture import drop_overlaps, mix
 from .paper_datasets import find_known, read_known
 from .rows import GOLD_COLUMNS, PROMPT_COLUMNS, as_gold, find_column, read_rows
-
-
-BOXED_INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
 
 
 @dataclass

@@ -1,8 +1,6 @@
 """Rows from files, folders and the Hub; whatever is wrong is one line."""
 
 import math
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -81,12 +79,6 @@ def require_columns(dataset: Dataset, columns: Sequence[str], name: str) -> None
 def is_missing(gold: Any) -> bool:
     """Whether a row has no gold answer."""
     return gold is None or not str(gold).strip()
-
-
-def say(line: str) -> None:
-    """Writes a line to stderr, from the first process of a run alone."""
-    if os.environ.get("RANK", "0") == "0":
-        print(line, file=sys.stderr)
 
 
 def as_gold(value: Any, where: str, marker: str | None = None) -> str:

@@ -13,8 +13,9 @@ from httpx import HTTPError
 from huggingface_hub import hf_hub_download
 
 from ..rewards import extract_boxed
+from ..terminal import say
 from .archives import extract_images, list_files
-from .rows import as_gold, is_missing, read_folder, read_rows, require_columns, say
+from .rows import as_gold, is_missing, read_folder, read_rows, require_columns
 
 
 ROWS_FILE = "39Krelease.parquet"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..data.prompts import BOXED_INSTRUCTION
+from ..rewards.boxed import BOXED_INSTRUCTION
 from .paper_tables import published
 
 

@@ -12,8 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ..paper import PAPER_CITATION
 from . import hub, storage
-from .card import PAPER_CITATION
 from .storage import STATISTICS
 
 

@@ -11,6 +11,10 @@ _BRACKET = re.compile(r"[{(\[]|[})\]]")
 _END_OF_THOUGHT = "</think>"
 
 
+# Asks for what is graded.
+BOXED_INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
+
+
 def extract_boxed(text: str, after_think: bool = False) -> str | None:
     r"""
     Content of the last balanced `\boxed{}`.

@@ -65,14 +65,14 @@ def main(control: socket.socket, memory: int) -> None:
                 return
             order, pid = MESSAGE.unpack(message)
             if order == FORK:
-                nursery = os.getpid()
+                fork_server = os.getpid()
                 pid = os.fork()
                 if pid == 0:
                     control.close()
                     try:
-                        _serve(Connection(descriptors[0]), memory, nursery)
+                        _serve(Connection(descriptors[0]), memory, fork_server)
                     finally:
-                        # What follows is the nursery's.
+                        # What follows is the fork server's.
                         os._exit(1)
                 os.close(descriptors[0])
                 workers.add(pid)
@@ -102,12 +102,12 @@ def _end(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def _serve(connection: Connection, memory: int, nursery: int) -> None:
+def _serve(connection: Connection, memory: int, fork_server: int) -> None:
     """Answers requests until the other side is gone."""
     if sys.platform == "linux":
-        # Dies with its nursery, should that be killed.
+        # Dies with its fork server, should that be killed.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != nursery:
+        if os.getppid() != fork_server:
             # It was killed before it could be asked for.
             return
     resource.setrlimit(resource.RLIMIT_AS, (memory,) * 2)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 
-# One message each way between a process and its nursery: what to do, and a process id.
+# One message each way between a process and its fork server: what to do, and a process id.
 MESSAGE = struct.Struct("!cq")
 FORK, KILL = b"F", b"K"
 # SymPy's caches grow with the variety of what a worker has seen.
@@ -63,7 +63,7 @@ class Workers:
     def __init__(self, num_workers: int, memory: int) -> None:
         self.num_workers = num_workers
         self.memory = memory
-        self._nursery: _Nursery | None = None
+        self._fork_server: _ForkServer | None = None
         self._idle: list[_Worker] = []
         self._owner = os.getpid()
 
@@ -82,14 +82,14 @@ class Workers:
             timeout (`float`):
                 Seconds for one task.
             batch_timeout (`float`):
-                Seconds for all of them, the start of the nursery apart; in proportion more for more than 128.
+                Seconds for all of them, the start of the fork server apart; in proportion more for more than 128.
 
         Returns:
             `list`: a reply, or [`Failed`], for each task in order.
         """
         if os.getpid() != self._owner:
             # A fork of the process that started them: they answer to that one.
-            self._nursery, self._idle, self._owner = None, [], os.getpid()
+            self._fork_server, self._idle, self._owner = None, [], os.getpid()
         results: list[Any] = [Failed("timeout", hurried=True)] * len(tasks)
         if not tasks:
             return results
@@ -106,10 +106,10 @@ class Workers:
         return results
 
     def close(self) -> None:
-        """Ends the workers and their nursery; the next task starts new ones."""
-        nursery, self._nursery, self._idle = self._nursery, None, []
-        if nursery is not None:
-            nursery.end()
+        """Ends the workers and their fork server; the next task starts new ones."""
+        fork_server, self._fork_server, self._idle = self._fork_server, None, []
+        if fork_server is not None:
+            fork_server.end()
 
     def _work(
         self, tasks: Sequence[dict[str, Any]], share: float, timeout: float, end: float, results: list[Any]
@@ -138,14 +138,14 @@ class Workers:
                 else:
                     results[worker.task] = reply
                 if worker.spent:
-                    self._nursery.kill(worker)
+                    self._fork_server.kill(worker)
                 else:
                     self._idle.append(worker)
             now = time.monotonic()
             for worker in [worker for worker in busy.values() if min(worker.look_at, end) <= now]:
                 late = now - worker.started >= timeout
                 if late or now >= end or worker.overspent(share):
-                    self._nursery.kill(busy.pop(worker.connection))
+                    self._fork_server.kill(busy.pop(worker.connection))
                     if late:
                         results[worker.task] = Failed("timeout")
         return Failed("timeout", hurried=True) in results and time.monotonic() < end
@@ -153,13 +153,13 @@ class Workers:
     def _take(self) -> "_Worker":
         if self._idle:
             return self._idle.pop()
-        if self._nursery is not None:
+        if self._fork_server is not None:
             try:
-                return self._nursery.fork()
+                return self._fork_server.fork()
             except (EOFError, OSError):
                 self.close()
-        self._nursery = _Nursery(self.memory)
-        return self._nursery.fork()
+        self._fork_server = _ForkServer(self.memory)
+        return self._fork_server.fork()
 
 
 class _Worker:
@@ -195,7 +195,7 @@ class _Worker:
         return Failed("memory") if message["spent"] and message["reply"] is False else message["reply"]
 
 
-class _Nursery:
+class _ForkServer:
     def __init__(self, memory: int) -> None:
         self._control, theirs = socket.socketpair()
         packages = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -225,12 +225,12 @@ class _Nursery:
         try:
             self._control.sendall(MESSAGE.pack(KILL, worker.pid))
         except OSError:
-            # The nursery is gone, and its workers with it.
+            # The fork server is gone, and its workers with it.
             return
 
 
 def _end(control: socket.socket, process: subprocess.Popen) -> None:
-    """Without its control socket a nursery ends its workers and itself."""
+    """Without its control socket a fork server ends its workers and itself."""
     control.close()
     try:
         process.wait(_SECONDS_TO_END)

@@ -14,7 +14,7 @@ from trl import GRPOTrainer
 
 from ..dynamics import pass_at_k
 from ..rewards import Grader
-from .sampling.rollout_seed import seeded_rollout
+from .sampling.seeds import seeded_rollout
 
 
 PREFIX = "held_out/"

@@ -16,19 +16,24 @@ from trl.trainer.utils import get_config_model_id
 
 from ..dynamics import DynamicsMeter
 from ..grams import PlanningTokenLabeler, StrategicGrams
-from ..grams.card import PAPER_CITATION
-from .card import credit_section
+from ..paper import PAPER_CITATION
 from .config import HICRAConfig
 from .credit.controls import highest_tokens, random_tokens
 from .credit.hicra import hicra_advantages
+from .runs.files import LEXICON_FOLDER, STATE_FILE
+from .runs.lexicon import check_same_lexicon
 from .sampling.rollouts import RolloutTrainer
 from .sampling.seeds import seeded_generator
 
 
-LEXICON_FOLDER = "strategic_grams"
-STATE_FILE = "hicra_state.json"
 # What TRL's forward pass takes beside the tokens, such as pixels; a batch has some of them.
 _FORWARD_PARAMETERS = inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters
+
+_CREDITED = {
+    "planning": "planning tokens",
+    "random": "random tokens, in each completion as many as it has planning tokens,",
+    "high_entropy": "the tokens of highest entropy, in each completion as many as it has planning tokens,",
+}
 
 
 class HICRATrainer(RolloutTrainer):
@@ -224,23 +229,23 @@ class HICRATrainer(RolloutTrainer):
         path = Path(self.args.output_dir, "README.md")
         card = ModelCard.load(path)
         marker = "### Framework versions"
-        card.text = card.text.replace(marker, credit_section(self.args, self.labeler.grams) + marker)
+        card.text = card.text.replace(marker, _credit_section(self.args, self.labeler.grams) + marker)
         # What TRL writes for a model that is not on the Hub.
         card.text = card.text.replace('model="None"', f'model="{self.args.output_dir}"')
         card.save(path)
-
-
-def check_same_lexicon(checkpoint: str | Path, grams: StrategicGrams) -> None:
-    """Raises if `checkpoint` was trained with another lexicon: labels before and after would mean different things."""
-    saved = StrategicGrams.load(Path(checkpoint, LEXICON_FOLDER))
-    if saved.fingerprint != grams.fingerprint:
-        raise ValueError(
-            f"cannot resume {checkpoint}: it was trained with a lexicon of {len(saved)} strategic grams and "
-            f"fingerprint {saved.fingerprint}, got one of {len(grams)} and fingerprint {grams.fingerprint}"
-        )
 
 
 def _own_tokens(batch: dict[str, Any]) -> torch.Tensor:
     """Mask (B, T) of the tokens that the model itself wrote and that enter the loss."""
     mask = batch["completion_mask"]
     return mask * batch["tool_mask"] if "tool_mask" in batch else mask
+
+
+def _credit_section(args: HICRAConfig, grams: StrategicGrams) -> str:
+    """The section of the card, in Markdown."""
+    return (
+        "## Hierarchy-aware credit assignment\n\n"
+        f"The advantage of {_CREDITED[args.credit_tokens]} was raised by alpha = {args.alpha} times its magnitude. "
+        f"Planning tokens are those inside one of {len(grams)} strategic grams (fingerprint `{grams.fingerprint}`, "
+        "saved in `strategic_grams/`).\n\n"
+    )

@@ -6,7 +6,7 @@ options, that a letter is asked for) is part of the item's problem; the instruct
 
 from typing import Any
 
-from ...data.prompts import BOXED_INSTRUCTION
+from ...rewards.boxed import BOXED_INSTRUCTION
 from ..problems.images import IMAGE_MARK, EncodedImage, split_at_images
 from ..problems.items import Item
 

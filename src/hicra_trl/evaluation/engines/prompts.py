@@ -6,6 +6,7 @@ from pathlib import Path
 
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, ProcessorMixin
 
+from ...terminal import first_line
 from ..problems.images import IMAGE_MARK
 from ..problems.items import Item
 from ..settings import EvalArguments
@@ -55,7 +56,7 @@ class Renderer:
             else:
                 self.tokenizer = AutoTokenizer.from_pretrained(args.model, **source)
         except OSError as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise ValueError(f"no model {args.model!r}: expected a folder or a model on the Hub ({reason})") from error
         if args.prompt_format == "chat" and (self.processor or self.tokenizer).chat_template is None:
             raise ValueError(f"{args.model} has no chat template: expected one, or prompt_format 'text'")

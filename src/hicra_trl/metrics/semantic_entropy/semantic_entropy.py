@@ -7,9 +7,9 @@ import evaluate
 
 from hicra_trl.dynamics import shannon_entropy
 from hicra_trl.grams import GramMatcher, StrategicGrams
-from hicra_trl.grams.card import PAPER_CITATION
 from hicra_trl.grams.matcher import leftmost_longest
 from hicra_trl.metrics import base
+from hicra_trl.paper import PAPER_CITATION
 
 
 _DESCRIPTION = """

@@ -10,8 +10,8 @@ from trl import ModelConfig
 
 from ...data.paper_datasets import REPOSITORIES
 from ...grams import StrategicGrams
+from ..arguments import RunArguments
 from ..config import HICRAConfig
-from ..run import RunArguments
 from ..runs.launch import Launch
 from .architectures import Architecture, load_architecture
 from .fit import memory_lines

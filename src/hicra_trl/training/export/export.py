@@ -22,8 +22,7 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME
 
-from ..runs.manifest import CONFIG_FILE, MANIFEST_FILE
-from ..trainer import LEXICON_FOLDER
+from ..runs.files import CONFIG_FILE, LEXICON_FOLDER, MANIFEST_FILE
 from .shards import read_fsdp, read_zero
 from .weights import Trained
 

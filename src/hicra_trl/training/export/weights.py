@@ -18,7 +18,8 @@ from transformers.utils import (
 )
 
 from ..runs.checkpoints import checkpoints, defect, newest_checkpoint, step_of
-from ..runs.manifest import CONFIG_FILE, MANIFEST_FILE, is_finished, read_manifest
+from ..runs.files import CONFIG_FILE, MANIFEST_FILE
+from ..runs.manifest import is_finished, read_manifest
 from ..runs.provenance import folder_fingerprint
 from .shards import FSDP_FOLDER, ZERO_FILE
 

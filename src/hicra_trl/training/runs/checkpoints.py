@@ -8,10 +8,10 @@ from zipfile import is_zipfile
 from safetensors import SafetensorError, safe_open
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from ...data.rows import say
+from ...terminal import say
 from ..config import HICRAConfig
-from .manifest import MANIFEST_FILE
-from ..trainer import STATE_FILE
+from .files import MANIFEST_FILE
+from .files import STATE_FILE
 
 
 def checkpoints(run: str | Path) -> list[Path]:

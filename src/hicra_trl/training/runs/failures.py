@@ -12,7 +12,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from .checkpoints import defect, newest_checkpoint
-from .manifest import MANIFEST_FILE
+from .files import MANIFEST_FILE
 
 
 # A folder of the command's own, by which it learns where the processes that it launched have got to.

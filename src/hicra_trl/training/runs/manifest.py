@@ -19,11 +19,10 @@ from trl import ModelConfig
 
 from ...grams import StrategicGrams
 from ..config import HICRAConfig
+from .files import CONFIG_FILE, MANIFEST_FILE
 from .provenance import code_record, installed_versions
 
 
-CONFIG_FILE = "resolved_config.yaml"
-MANIFEST_FILE = "manifest.json"
 # What the command tells the processes that it launches; see `launch_record`.
 RECORD_VARIABLE = "HICRA_RECORD"
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import yaml
 
-from ...data.rows import say
+from ...terminal import say
 from .checkpoints import newest_checkpoint, step_of
-from .manifest import CONFIG_FILE, is_running, read_manifest
+from .files import CONFIG_FILE
+from .manifest import is_running, read_manifest
 
 
 # What changes neither what is learned from nor how: length, place, memory, and what is left behind.

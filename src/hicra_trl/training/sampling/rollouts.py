@@ -12,8 +12,7 @@ from tqdm import tqdm
 
 from ..upstream.vision import VisionTrainer
 from .dynamic_sampling import DynamicSampler, FreshPrompts, silent_groups
-from .rollout_seed import seeded_rollout
-from .seeds import EpochSampler
+from .seeds import EpochSampler, seeded_rollout
 from .staged_context import StagedContext
 
 
