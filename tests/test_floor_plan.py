@@ -36,8 +36,8 @@ MAY_IMPORT = {
     "training/callbacks": ALGORITHM,
     "training/rewards": "training/config rewards rewards/gold data terminal",
     "training/arguments": "training/rewards data",
-    "training": f"training/trainer training/held_out training/callbacks training/rewards training/arguments {ALGORITHM} "
-    "training/runs rewards/gold data disk",
+    "training": f"{ALGORITHM} training/trainer training/held_out training/callbacks training/rewards "
+    "training/arguments training/runs rewards/gold data disk",
     "training/dry_run": "training/config training/arguments training/runs data grams terminal",
     "training/export": "training/runs training/runs/files disk terminal",
     "evaluation/settings": "rewards evaluation/paper_tables",
@@ -52,7 +52,8 @@ MAY_IMPORT = {
     "evaluation/engines evaluation/samples evaluation/statistics evaluation/report "
     "dynamics grams rewards disk terminal",
     "metrics": "rewards grams dynamics evaluation/statistics paper",
-    "analysis": "grams dynamics rewards data evaluation/statistics evaluation/engines training/runs/files terminal disk",
+    "analysis": "grams dynamics rewards data evaluation/statistics evaluation/engines training/runs/files "
+    "terminal disk",
     "playground": "rewards grams dynamics analysis disk terminal",
     "claims": "playground analysis evaluation/statistics training/runs",
 }
