@@ -59,7 +59,7 @@ def test_the_contract_holds_with_the_newest_trl_allowed(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(tmp_path), newest, *tests],
         cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
         capture_output=True,
         text=True,
         timeout=300,
