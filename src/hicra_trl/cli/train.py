@@ -147,14 +147,16 @@ def parse(argv: list[str]) -> Job:
     run_args, settings, model_args, flags = parsing.parse((RunArguments, Settings, ModelConfig), argv, PROG)
     parsing.refuse_unknown(PROG, unknown_to_accelerate(flags))
     arguments = launch_arguments(run_args.accelerate_config, flags)
-    launch = read_launch(arguments)
-    settings.use_cpu = settings.use_cpu or launch.use_cpu
+    asked_for = read_launch(arguments)
+    given = _given(argv)
+    if asked_for.use_cpu:
+        settings.use_cpu, given = True, given | {"use_cpu"}
     # Plain values, as a recipe has them.
     recipe = json.loads(json.dumps({**asdict(run_args), **vars(settings), **asdict(model_args)}, default=str))
-    config = HICRAConfig.for_processes(launch.num_processes, **vars(settings))
+    config = HICRAConfig.for_processes(asked_for.num_processes, **vars(settings))
     if model_args.model_name_or_path is None:
         raise ValueError("no model_name_or_path: expected a folder or a model on the Hub")
-    return Job(command, asked, _given(argv), recipe, run_args, config, model_args, flags, arguments, launch)
+    return Job(command, asked, given, recipe, run_args, config, model_args, flags, arguments, asked_for)
 
 
 def resolve(job: Job) -> Job:
@@ -192,6 +194,7 @@ def check(job: Job) -> Job:
 def launch(job: Job) -> int:
     """Runs the processes that train, says in a last line how they failed, and returns their exit status."""
     name, output_dir = job.run_args.accelerate_config, job.config.output_dir
+    file = config_file(name) if name else None
     with tempfile.TemporaryDirectory() as status:
         recipe = Path(status, "recipe.yaml")
         recipe.write_text(yaml.safe_dump(job.recipe))
@@ -201,7 +204,7 @@ def launch(job: Job) -> int:
             "TOKENIZERS_PARALLELISM": "false",
             **os.environ,
             **launch_environment(job.launch),
-            **launch_record(job.command, job.flags, name and config_file(name), job.asked.resume is not None),
+            **launch_record(job.command, job.flags, file, job.asked.resume is not None),
             STATUS_VARIABLE: status,
         }
         done = subprocess.run([sys.executable, *command, "--config", str(recipe)], env=environment)
