@@ -2,24 +2,13 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from trl import TrlParser
 
 from .help import help_page
-
-
-class OneLineParser(TrlParser):
-    """[`~trl.TrlParser`] that says what is wrong in one line, and takes no abbreviated flags."""
-
-    def __init__(self, dataclass_types: Any, prog: str) -> None:
-        super().__init__(dataclass_types, prog=prog, allow_abbrev=False, add_help=False)
-
-    def error(self, message: str) -> NoReturn:
-        """Exits with status 2."""
-        stop(self.prog, message)
 
 
 def stop(prog: str, message: object) -> NoReturn:
@@ -48,7 +37,11 @@ def parse(
         `tuple`: the instances, and the list of arguments that no dataclass has.
     """
     argv = [part for argument in argv for part in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
-    parser = OneLineParser(types, prog)
+    # Imported here: commands that only read do not wait for it.
+    from trl import TrlParser
+
+    parser = TrlParser(types, prog=prog, allow_abbrev=False, add_help=False)
+    parser.error = partial(stop, prog)
     parser.set_defaults(**(defaults or {}))
     try:
         check_recipe(argv)
