@@ -49,7 +49,9 @@ def disagreements(kind):
     """What the docstring of a dataclass leaves out, invents, or says otherwise than its declaration."""
     declared, hints = {f.name: f for f in fields(kind)}, get_type_hints(kind)
     entries = {entry.name: entry for entry in described(inspect.getdoc(kind))}
-    found = [f"{name} is missing" for name in inspect.get_annotations(kind) if name not in entries]
+    found = [
+        f"{name} is missing" for name in inspect.get_annotations(kind) if name in declared and name not in entries
+    ]
     for name, entry in entries.items():
         if name not in declared:
             found.append(f"{name} is gone")

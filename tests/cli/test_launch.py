@@ -4,16 +4,20 @@ import pytest
 import yaml
 from accelerate import Accelerator
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from trl import ModelConfig, TrlParser
 
+from hicra_trl import HICRAConfig
 from hicra_trl.cli.launch import (
     check_machines,
     config_folder,
-    num_processes,
+    launch_arguments,
     read_launch,
-    split_launch,
     unknown_to_accelerate,
 )
+from hicra_trl.cli.train import parse
+from hicra_trl.training.arguments import RunArguments
 from hicra_trl.training.runs.launch import Launch, check_checkpoint, check_launch, launch_environment
+from hicra_trl.training.runs.manifest import resolved_recipe
 
 
 # Engine, processes, machines, offload, precision.
@@ -37,9 +41,8 @@ ZERO2 = [f"global_step2/zero_pp_rank_{rank}_mp_rank_00_optim_states.pt" for rank
 ZERO3 = [*ZERO2, *(f"global_step2/zero_pp_rank_{rank}_mp_rank_00_model_states.pt" for rank in range(2))]
 
 
-def launch(*argv):
-    launch_argv, left = split_launch(list(argv))
-    return read_launch(launch_argv, left)
+def launch(name=None, *flags):
+    return read_launch(launch_arguments(name, list(flags)))
 
 
 @pytest.fixture
@@ -60,11 +63,10 @@ def test_there_are_no_other_configurations():
 def test_a_shipped_configuration_is_what_its_name_says_for_us_and_for_accelerate(name):
     engine, processes, machines, offload, precision = SHIPPED[name]
     on_cpu = name.startswith("cpu")
-    launch_argv, argv = split_launch(["--accelerate_config", name])
-    assert read_launch(launch_argv, argv) == Launch(name, processes, machines, engine, offload, precision, on_cpu)
-    assert argv == (["--use_cpu", "true"] if on_cpu else [])
-    assert unknown_to_accelerate(launch_argv) == []
-    args, _, _ = _validate_launch_command(launch_command_parser().parse_args([*launch_argv, "script"]))
+    arguments = launch_arguments(name, [])
+    assert read_launch(arguments) == Launch(name, processes, machines, engine, offload, precision, on_cpu)
+    assert unknown_to_accelerate(arguments) == []
+    args, _, _ = _validate_launch_command(launch_command_parser().parse_args([*arguments, "script"]))
     assert (args.num_processes, args.num_machines, args.mixed_precision) == (processes, machines, precision)
     assert (args.use_deepspeed, args.use_fsdp, args.multi_gpu) == (
         engine.startswith("zero"),
@@ -73,36 +75,49 @@ def test_a_shipped_configuration_is_what_its_name_says_for_us_and_for_accelerate
     )
 
 
+def job(file, *argv, **fields):
+    data = {"per_device_train_batch_size": 8, "num_generations": 4, "bf16": False}
+    recipe = file("recipe", model_name_or_path="m", dataset_name="d", output_dir="run", **data, **fields)
+    return parse(["--config", recipe, *argv])
+
+
 def test_a_recipe_names_its_configuration_and_the_command_line_overrides_it(file):
-    recipe = file("recipe", accelerate_config="zero2", max_steps=3)
-    assert launch("--config", recipe).name == "zero2"
-    assert launch("--config", recipe, "--accelerate_config", "fsdp2").engine == "fsdp2"
-    assert split_launch(["--config", recipe, "--accelerate_config", "zero3", "--seed", "1"])[1] == [
-        "--config", recipe, "--seed", "1",
-    ]  # fmt: skip
+    assert job(file, accelerate_config="zero2", max_steps=3).launch.name == "zero2"
+    other = job(file, "--accelerate_config", "fsdp2", "--num_processes=3", accelerate_config="zero2")
+    assert (other.launch.engine, other.config.world_size, other.flags) == ("fsdp2", 3, ["--num_processes", "3"])
+    assert other.recipe["accelerate_config"] == "fsdp2"
+
+
+def test_the_processes_find_what_was_asked_for_and_nothing_that_follows_from_it(file):
+    asked = job(file, "--alpha", "0.4", "--completions_per_step", "32", accelerate_config="cpu_ddp")
+    assert asked.config.gradient_accumulation_steps == 2 and asked.config.generation_batch_size == 32
+    recipe = file("all", **asked.recipe)
+    found = TrlParser((RunArguments, HICRAConfig, ModelConfig)).parse_args_and_config(["--config", recipe])
+    assert resolved_recipe(*found) == resolved_recipe(asked.run_args, asked.config, asked.model_args)
+    assert asked.recipe["use_cpu"] and asked.recipe["generation_batch_size"] is None
 
 
 def test_flags_override_the_configuration():
-    asked = launch("--accelerate_config", "zero3", "--num_processes", "32", "--num_machines", "4")
+    asked = launch("zero3", "--num_processes", "32", "--num_machines", "4")
     assert (asked.num_processes, asked.num_machines) == (32, 4)
-    assert launch("--accelerate_config", "zero3", "--mixed_precision", "no").mixed_precision == "no"
+    assert launch("zero3", "--mixed_precision", "no").mixed_precision == "no"
 
 
 def test_one_process_is_not_distributed():
-    launch_argv, argv = split_launch(["--accelerate_config", "cpu_ddp", "--num_processes", "1"])
-    assert "--multi_gpu" not in launch_argv
-    assert read_launch(launch_argv, argv).engine == "none"
+    arguments = launch_arguments("cpu_ddp", ["--num_processes", "1"])
+    assert "--multi_gpu" not in arguments
+    assert read_launch(arguments).engine == "none"
 
 
 def test_one_process_sees_one_gpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
-    assert split_launch(["--accelerate_config", "single_gpu"])[0][-2:] == ["--gpu_ids", "3"]
-    assert "--gpu_ids" not in split_launch(["--accelerate_config", "ddp"])[0]
+    assert launch_arguments("single_gpu", [])[-2:] == ["--gpu_ids", "3"]
+    assert "--gpu_ids" not in launch_arguments("ddp", [])
 
 
 def test_a_configuration_of_ones_own_is_named_by_its_path(file):
     own = file("zero3", distributed_type="FSDP", fsdp_config={"fsdp_version": 2, "fsdp_offload_params": True})
-    assert launch("--accelerate_config", own, "--num_processes", "4") == Launch(own, 4, 1, "fsdp2", True, "no")
+    assert launch(own, "--num_processes", "4") == Launch(own, 4, 1, "fsdp2", True, "no")
 
 
 def test_deepspeeds_own_file_is_read(file, tmp_path):
@@ -110,19 +125,19 @@ def test_deepspeeds_own_file_is_read(file, tmp_path):
         '{"zero_optimization": {"stage": 1, "offload_optimizer": {"device": "cpu"}}}'
     )
     plugin = {"deepspeed_config_file": str(tmp_path / "deepspeed.json")}
-    asked = launch("--accelerate_config", file("own", distributed_type="DEEPSPEED", deepspeed_config=plugin))
+    asked = launch(file("own", distributed_type="DEEPSPEED", deepspeed_config=plugin))
     assert (asked.engine, asked.offload) == ("zero1", True)
 
 
 WRONG = [
-    (["--accelerate_config"], "--accelerate_config needs a path or a name"),
-    (["--accelerate_config", "zero9"], "no accelerate config 'zero9': expected the path of a file or one of cpu, "),
-    (["--accelerate_config", "zero3", "--num_processes", "0"], "--num_processes must be a positive integer, got '0'"),
-    (["--accelerate_config", "two_nodes", "--num_processes", "3"], r"must be a multiple of num_machines \(2\), got 3"),
-    (["--accelerate_config", "LIST"], "expected a mapping with distributed_type"),
-    (["--accelerate_config", "FSDP1"], "fsdp_version must be 2, got 1"),
-    (["--accelerate_config", "ZERO0"], "zero_stage must be 1, 2 or 3, got 0"),
-    (["--accelerate_config", "XLA"], "distributed_type must be NO, MULTI_GPU, .* got XLA"),
+    (["zero9"], "no accelerate config 'zero9': expected the path of a file or one of cpu, "),
+    (["zero3", "--num_processes", "0"], "--num_processes must be a positive integer, got '0'"),
+    (["two_nodes", "--num_processes", "3"], r"must be a multiple of num_machines \(2\), got 3"),
+    (["LIST"], "expected a mapping with distributed_type"),
+    (["FSDP1"], "fsdp_version must be 2, got 1"),
+    (["ZERO0"], "zero_stage must be 1, 2 or 3, got 0"),
+    (["XLA"], "distributed_type must be NO, MULTI_GPU, .* got XLA"),
+    (["zero3", "--num_processes", "many"], "--num_processes.*: invalid int value: 'many'"),
 ]
 
 
@@ -139,19 +154,24 @@ def test_wrong_launches_are_refused(argv, message, file, tmp_path):
         launch(*(files.get(part, part) for part in argv))
 
 
-def test_several_machines_need_to_know_each_other(file):
-    def check(*argv):
-        launch_argv, left = split_launch(list(argv))
-        check_machines(read_launch(launch_argv, left), launch_argv, left)
+def test_a_flag_without_its_value_is_refused():
+    with pytest.raises(ValueError, match="--accelerate_config needs a path or a name"):
+        parse(["--accelerate_config"])
 
-    check("--accelerate_config", "zero3")
+
+def test_several_machines_need_to_know_each_other(file):
+    def check(name, *flags):
+        arguments = launch_arguments(name, list(flags))
+        check_machines(read_launch(arguments), arguments)
+
+    check("zero3")
     meet = ("--main_process_ip", "10.0.0.1", "--main_process_port", "29500")
-    check("--accelerate_config", "two_nodes", *meet, "--machine_rank", "1")
+    check("two_nodes", *meet, "--machine_rank", "1")
     with pytest.raises(ValueError, match="two_nodes starts on 2 machines: expected --machine_rank too"):
-        check("--accelerate_config", "two_nodes", *meet)
+        check("two_nodes", *meet)
     pdsh = file("pdsh", distributed_type="DEEPSPEED", num_machines=2, num_processes=2, deepspeed_config={})
     with pytest.raises(ValueError, match="deepspeed_multinode_launcher must be 'standard'"):
-        check("--accelerate_config", pdsh, *meet, "--machine_rank", "0")
+        check(pdsh, *meet, "--machine_rank", "0")
 
 
 def test_without_a_configuration_the_whole_machine_trains(tmp_path, monkeypatch):
@@ -159,17 +179,17 @@ def test_without_a_configuration_the_whole_machine_trains(tmp_path, monkeypatch)
     for gpus, engine in ((0, "none"), (1, "none"), (4, "ddp")):
         monkeypatch.setattr("torch.cuda.device_count", lambda gpus=gpus: gpus)
         assert launch() == Launch(None, max(gpus, 1), 1, engine, False, "no")
-    assert num_processes(split_launch([])[0], ["--num_processes", "3"]) == 3
+    assert launch(None, "--num_processes", "3").num_processes == 3
 
 
 def test_a_run_that_became_something_else_stops(monkeypatch):
     alone = Accelerator(cpu=True)
-    two = launch("--accelerate_config", "cpu_ddp")
+    two = launch("cpu_ddp")
     for name, value in launch_environment(two).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match="cpu_ddp: expected 2 processes with engine ddp, got 1 with engine none"):
         check_launch(alone)
-    monkeypatch.setenv("HICRA_LAUNCH", launch_environment(launch("--accelerate_config", "cpu"))["HICRA_LAUNCH"])
+    monkeypatch.setenv("HICRA_LAUNCH", launch_environment(launch("cpu"))["HICRA_LAUNCH"])
     check_launch(alone)
     monkeypatch.delenv("HICRA_LAUNCH")
     check_launch(alone)
@@ -196,7 +216,7 @@ def test_a_checkpoint_is_read_by_the_engine_that_saved_it(saved, fitting, unfitt
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).touch()
     for name in fitting:
-        check_checkpoint(tmp_path, launch("--accelerate_config", name))
+        check_checkpoint(tmp_path, launch(name))
     for name in unfitting:
         with pytest.raises(ValueError, match=message):
-            check_checkpoint(tmp_path, launch("--accelerate_config", name))
+            check_checkpoint(tmp_path, launch(name))

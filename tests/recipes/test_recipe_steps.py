@@ -9,6 +9,7 @@ from trl import ModelConfig
 from hicra_trl.cli.parsing import parse
 from hicra_trl.training import HICRAConfig
 from hicra_trl.training.arguments import RunArguments
+from hicra_trl.training.inputs import load_inputs
 from hicra_trl.training.run import build_trainer
 
 from .catalog import ALL, ONE_CARD, VISION, path, read
@@ -76,7 +77,7 @@ def test_a_recipe_trains(recipe, data, models, lexicon_file, tmp_path):
     kept = given.keys() - swapped.keys() - REWORDED
     assert {name: settings[name] for name in kept} == {name: given[name] for name in kept}
 
-    trainer = build_trainer(*parsed)
+    trainer = build_trainer(*parsed, load_inputs(*parsed[:2]))
     asked = [turns if isinstance(turns, str) else turns[0]["content"] for turns in trainer.train_dataset["prompt"]]
     assert asked and not any(BENCHMARK[0] in text for text in asked if given.get("decontaminate"))
     before = {name: weight.detach().clone() for name, weight in trainer.model.named_parameters()}

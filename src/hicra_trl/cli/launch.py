@@ -2,70 +2,55 @@
 
 import json
 import os
+from argparse import ArgumentError, Namespace
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from accelerate.commands.config.config_args import default_config_file
+from accelerate.commands.config.config_args import ClusterConfig, default_config_file
 from accelerate.commands.launch import launch_command_parser
+from accelerate.utils import DistributedType
 
 from ..training.runs.launch import Engine, Launch
 
 
-FLAG = "--accelerate_config"
 MACHINE_FLAGS = ("machine_rank", "main_process_ip", "main_process_port")
 
 
-def split_launch(argv: list[str]) -> tuple[list[str], list[str]]:
+def launch_arguments(name: str | None, flags: list[str]) -> list[str]:
     """
-    Takes `--accelerate_config` out of the arguments; without it, the recipe's `accelerate_config` counts.
+    Arguments for `accelerate launch`.
 
     Args:
-        argv (`list[str]`):
-            Arguments of `hicra train`.
-
-    Returns:
-        `tuple[list[str], list[str]]`: arguments for `accelerate launch`, and what is left.
+        name (`str`, *optional*):
+            Name of a configuration that is shipped, or the path of another. Defaults to this machine's.
+        flags (`list[str]`):
+            What overrides it.
 
     Raises:
-        `ValueError`: if there is no such Accelerate configuration.
+        `ValueError`: if there is no such configuration, or a flag has no such value.
     """
-    name = _recipe(argv).get(FLAG.removeprefix("--"))
-    if FLAG in argv:
-        at = argv.index(FLAG)
-        if at + 1 == len(argv):
-            raise ValueError(f"{FLAG} needs a path or a name")
-        name, argv = argv[at + 1], argv[:at] + argv[at + 2 :]
     if name is None:
-        return [*([] if os.path.isfile(default_config_file) else _whole_machine(argv)), "--quiet"], argv
-    file = _config_file(name)
-    launch_argv, config = ["--config_file", str(file), "--quiet"], _read(file)
-    if config.get("use_cpu"):
-        argv = [*argv, "--use_cpu", "true"]
-    elif config["distributed_type"] == "NO" and "gpu_ids" not in config:
+        return [*([] if os.path.isfile(default_config_file) else _whole_machine(flags)), "--quiet", *flags]
+    file = config_file(name)
+    arguments, config = ["--config_file", str(file), "--quiet"], _read(file)
+    if config.distributed_type == DistributedType.NO and not config.use_cpu and config.gpu_ids is None:
         # One process that sees several GPUs would copy the model to all of them.
-        launch_argv += ["--gpu_ids", os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]]
-    if config["distributed_type"] == "MULTI_CPU" and num_processes(launch_argv, argv) > 1:
+        arguments += ["--gpu_ids", os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]]
+    if config.distributed_type == DistributedType.MULTI_CPU and _count("num_processes", _parse(flags)[0], config) > 1:
         # Accelerate starts such processes through mpirun, or else a single one; this is its torchrun.
-        launch_argv += ["--multi_gpu"]
-    return launch_argv, argv
+        arguments += ["--multi_gpu"]
+    return arguments + flags
 
 
-def num_processes(launch_argv: list[str], argv: list[str]) -> int:
-    """How many processes will train: `--num_processes`, else what the Accelerate configuration says."""
-    return _count("num_processes", launch_argv, argv)
-
-
-def read_launch(launch_argv: list[str], argv: list[str]) -> Launch:
+def read_launch(arguments: list[str]) -> Launch:
     """
     Reads what a run asks for.
 
     Args:
-        launch_argv (`list[str]`):
-            Arguments for `accelerate launch`, from [`split_launch`].
-        argv (`list[str]`):
-            Arguments of `hicra train`.
+        arguments (`list[str]`):
+            Arguments for `accelerate launch`, from [`launch_arguments`].
 
     Returns:
         [`~hicra_trl.training.runs.launch.Launch`]: as the processes that train should find it.
@@ -73,57 +58,60 @@ def read_launch(launch_argv: list[str], argv: list[str]) -> Launch:
     Raises:
         `ValueError`: if the engine is none that is supported, or the processes cannot be spread over the machines.
     """
-    config, processes = _config(launch_argv), num_processes(launch_argv, argv)
-    machines = _count("num_machines", launch_argv, argv)
+    flags, _ = _parse(arguments)
+    file = _file(flags)
+    # What Accelerate takes for granted without a configuration.
+    config = _read(file) if file else ClusterConfig("LOCAL_MACHINE", "NO", "no", use_cpu=False, debug=False)
+    processes, machines = _count("num_processes", flags, config), _count("num_machines", flags, config)
     if processes % machines:
         raise ValueError(f"num_processes must be a multiple of num_machines ({machines}), got {processes}")
-    engine = _engine(config, "--multi_gpu" in launch_argv)
-    sharding = config.get("deepspeed_config") or config.get("fsdp_config") or {}
-    zero = _deepspeed(sharding)
+    sharding = config.deepspeed_config or config.fsdp_config
+    zero = _zero(sharding)
+    engine = _engine(config, zero, bool(flags.multi_gpu))
     devices = [sharding.get(key) for key in ("offload_optimizer_device", "offload_param_device")]
     devices += [zero.get(key, {}).get("device") for key in ("offload_optimizer", "offload_param")]
-    precision = _given("mixed_precision", argv, launch_argv) or config.get("mixed_precision")
     return Launch(
-        name=_name(launch_argv),
+        name=file.stem if file and file.parent == config_folder() else flags.config_file,
         num_processes=processes,
         num_machines=machines,
         engine="none" if engine == "ddp" and processes == 1 else engine,
         offload=bool(sharding.get("fsdp_offload_params")) or any(device not in (None, "none") for device in devices),
         # An unquoted `no` is false in YAML.
-        mixed_precision=precision or "no",
-        use_cpu=bool(config.get("use_cpu")),
+        mixed_precision=flags.mixed_precision or config.mixed_precision or "no",
+        use_cpu=config.use_cpu,
     )
 
 
-def check_machines(launch: Launch, launch_argv: list[str], argv: list[str]) -> None:
+def check_machines(launch: Launch, arguments: list[str]) -> None:
     """
     Checks that a launch on several machines says which of them this is and where they meet.
 
     Args:
         launch ([`~hicra_trl.training.runs.launch.Launch`]):
             What is asked for.
-        launch_argv (`list[str]`):
+        arguments (`list[str]`):
             Arguments for `accelerate launch`.
-        argv (`list[str]`):
-            Arguments of `hicra train`.
 
     Raises:
         `ValueError`: if it does not, or if DeepSpeed would start the other machines by itself.
     """
     if launch.num_machines == 1:
         return
-    config = _config(launch_argv)
-    missing = [f"--{name}" for name in MACHINE_FLAGS if name not in config and _given(name, argv) is None]
+    flags, _ = _parse(arguments)
+    file = _file(flags)
+    # Accelerate's own reader takes each machine for the first one.
+    fields = yaml.safe_load(file.read_text()) if file else {}
+    missing = [f"--{name}" for name in MACHINE_FLAGS if name not in fields and getattr(flags, name) is None]
     if missing:
         raise ValueError(f"{launch.name} starts on {launch.num_machines} machines: expected {', '.join(missing)} too")
     # The others, pdsh for one, would lose the environment, and with it what the processes are to be.
-    if "deepspeed_config" in config and config["deepspeed_config"].get("deepspeed_multinode_launcher") != "standard":
+    if "deepspeed_config" in fields and fields["deepspeed_config"].get("deepspeed_multinode_launcher") != "standard":
         raise ValueError(f"{launch.name}: deepspeed_multinode_launcher must be 'standard' for several machines")
 
 
-def unknown_to_accelerate(launch_argv: list[str]) -> list[str]:
+def unknown_to_accelerate(flags: list[str]) -> list[str]:
     """The arguments that `accelerate launch` has no use for."""
-    parsed, unknown = launch_command_parser().parse_known_args([*launch_argv, "script"])
+    parsed, unknown = _parse(flags)
     # A stray value takes the place of the script.
     return unknown if parsed.training_script == "script" else [*unknown, parsed.training_script]
 
@@ -135,51 +123,8 @@ def config_folder() -> Path:
     return inside if inside.is_dir() else package.parents[1] / "accelerate_configs"
 
 
-def _recipe(argv: list[str]) -> dict[str, Any]:
-    """Fields of the recipe; what is wrong with it is said where it is parsed."""
-    file = _given("config", argv)
-    if file is None or not Path(file).is_file():
-        return {}
-    try:
-        fields = yaml.safe_load(Path(file).read_text())
-    except yaml.YAMLError:
-        return {}
-    return fields if isinstance(fields, dict) else {}
-
-
-def _given(name: str, *arguments: list[str]) -> str | None:
-    """Value of `--name` in the first of `arguments` that has it."""
-    for argv in arguments:
-        if f"--{name}" in argv[:-1]:
-            return argv[argv.index(f"--{name}") + 1]
-    return None
-
-
-def _count(name: str, launch_argv: list[str], argv: list[str]) -> int:
-    given = _given(name, argv, launch_argv)
-    if given is None:
-        return _config(launch_argv).get(name) or 1
-    if not given.isdecimal() or int(given) < 1:
-        raise ValueError(f"--{name} must be a positive integer, got {given!r}")
-    return int(given)
-
-
-def _config(launch_argv: list[str]) -> dict[str, Any]:
-    """The Accelerate configuration that the arguments name, or Accelerate's own default one; empty without either."""
-    file = _given("config_file", launch_argv)
-    if file is None and not os.path.isfile(default_config_file):
-        return {}
-    return _read(Path(file or default_config_file))
-
-
-def _read(file: Path) -> dict[str, Any]:
-    config = yaml.safe_load(file.read_text())
-    if not isinstance(config, dict) or "distributed_type" not in config:
-        raise ValueError(f"no accelerate config in {file}: expected a mapping with distributed_type")
-    return config
-
-
-def _config_file(name: str) -> Path:
+def config_file(name: str) -> Path:
+    """File of the configuration that is shipped as `name`, or lies there; raises `ValueError` if there is none."""
     if Path(name).is_file():
         return Path(name)
     names = sorted(path.stem for path in config_folder().glob("*.yaml"))
@@ -188,42 +133,68 @@ def _config_file(name: str) -> Path:
     return config_folder() / f"{name}.yaml"
 
 
-def _name(launch_argv: list[str]) -> str | None:
-    file = _given("config_file", launch_argv)
-    return Path(file).stem if file and Path(file).parent == config_folder() else file
+def _parse(flags: list[str]) -> tuple[Namespace, list[str]]:
+    parser = launch_command_parser()
+    parser.exit_on_error = False
+    try:
+        return parser.parse_known_args([*flags, "script"])
+    except ArgumentError as error:
+        raise ValueError(str(error)) from error
 
 
-def _engine(config: dict[str, Any], multi_gpu: bool) -> Engine:
-    kind = config.get("distributed_type", "NO")
-    if kind == "DEEPSPEED":
-        plugin = config.get("deepspeed_config") or {}
-        stage = plugin.get("zero_stage", _deepspeed(plugin).get("stage", 2))
+def _file(flags: Namespace) -> Path | None:
+    """The configuration that the flags name, or Accelerate's own default one, if there is either."""
+    file = flags.config_file or default_config_file
+    return Path(file) if flags.config_file or os.path.isfile(file) else None
+
+
+def _read(file: Path) -> ClusterConfig:
+    fields = yaml.safe_load(file.read_text())
+    if not isinstance(fields, dict) or not isinstance(fields.get("distributed_type"), str):
+        raise ValueError(f"no accelerate config in {file}: expected a mapping with distributed_type")
+    return ClusterConfig.from_yaml_file(str(file))
+
+
+def _count(name: str, flags: Namespace, config: ClusterConfig) -> int:
+    given = getattr(flags, name)
+    if given is None:
+        # Accelerate's own default of `num_processes` is -1.
+        return max(getattr(config, name) or 1, 1)
+    if given < 1:
+        raise ValueError(f"--{name} must be a positive integer, got '{given}'")
+    return given
+
+
+def _engine(config: ClusterConfig, zero: dict[str, Any], multi_gpu: bool) -> Engine:
+    kind = config.distributed_type
+    if kind == DistributedType.DEEPSPEED:
+        stage = config.deepspeed_config.get("zero_stage", zero.get("stage", 2))
         if stage not in (1, 2, 3):
             raise ValueError(f"zero_stage must be 1, 2 or 3, got {stage}")
         return f"zero{stage}"
-    if kind == "FSDP":
-        version = (config.get("fsdp_config") or {}).get("fsdp_version", 1)
+    if kind == DistributedType.FSDP:
+        version = config.fsdp_config.get("fsdp_version", 1)
         if version != 2:
             raise ValueError(f"fsdp_version must be 2, got {version}")
         return "fsdp2"
-    if kind == "NO":
+    if kind == DistributedType.NO:
         return "ddp" if multi_gpu else "none"
     if not kind.startswith("MULTI_"):
-        raise ValueError(f"distributed_type must be NO, MULTI_GPU, MULTI_CPU, DEEPSPEED or FSDP, got {kind}")
+        raise ValueError(f"distributed_type must be NO, MULTI_GPU, MULTI_CPU, DEEPSPEED or FSDP, got {kind.value}")
     return "ddp"
 
 
-def _deepspeed(plugin: dict[str, Any]) -> dict[str, Any]:
+def _zero(sharding: dict[str, Any]) -> dict[str, Any]:
     """The `zero_optimization` section of DeepSpeed's own configuration, if there is one."""
-    file = plugin.get("deepspeed_config_file")
+    file = sharding.get("deepspeed_config_file")
     return json.loads(Path(file).read_text()).get("zero_optimization", {}) if file else {}
 
 
-def _whole_machine(argv: list[str]) -> list[str]:
+def _whole_machine(flags: list[str]) -> list[str]:
     """All GPUs, or one process on the CPU; said in full, since Accelerate warns of what is not said."""
     gpus = torch.cuda.device_count()
     return [
-        *([] if "--num_processes" in argv else ["--num_processes", str(max(gpus, 1))]),
+        *([] if "--num_processes" in flags else ["--num_processes", str(max(gpus, 1))]),
         *([] if gpus else ["--num_cpu_threads_per_process", str(os.cpu_count())]),
         *(["--multi_gpu"] if gpus > 1 else []),
         *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),

@@ -1,32 +1,33 @@
 """`hicra train`: trains from a recipe, through `accelerate launch`."""
 
+import json
 import logging
 import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, make_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import datasets
 import yaml
 from trl import ModelConfig
 
 from ..grams import StrategicGrams
+from ..training import preflight
 from ..training.arguments import RunArguments
 from ..training.config import HICRAConfig
 from ..training.dry_run.dry_run import plan
-from ..training.preflight import check
 from ..training.runs.failures import STATUS_VARIABLE, last_line
-from ..training.runs.launch import check_checkpoint, launch_environment
+from ..training.runs.launch import Launch, check_checkpoint, launch_environment
 from ..training.runs.manifest import is_finished, launch_record, read_manifest
 from ..training.runs.resume import resume_arguments
-from .launch import FLAG, check_machines, read_launch, split_launch, unknown_to_accelerate
-from .parsing import help_text, parse, refuse_unknown, stop
+from . import parsing
+from .launch import check_machines, config_file, launch_arguments, read_launch, unknown_to_accelerate
 
 
 PROG = "hicra train"
-RESUME = "--resume"
 PLAYGROUND = "playground"
 
 DESCRIPTION = """Trains a model from a recipe. Every field of the recipe can be overridden on the command line.
@@ -69,88 +70,158 @@ class LaunchArguments:
     dry_run: bool = False
 
 
+# The fields alone: what follows from them depends on how many processes are launched, which they say too.
+Settings = make_dataclass("Settings", [(f.name, f.type, f) for f in fields(HICRAConfig) if f.init], kw_only=True)
+
+
+@dataclass(frozen=True)
+class Job:
+    """
+    A training, and how it is launched.
+
+    Args:
+        command (`list[str]`):
+            What was typed; it goes into the manifest.
+        asked ([`LaunchArguments`]):
+            What to do with it.
+        given (`set[str]`):
+            Names of the fields that the recipe and the command line set.
+        recipe (`dict[str, Any]`):
+            All fields, for the processes that train.
+        run_args ([`RunArguments`]):
+            Those of data and rewards.
+        config ([`HICRAConfig`]):
+            Those of algorithm and training, and what follows from them for as many processes.
+        model_args ([`~trl.ModelConfig`]):
+            Those of the model.
+        flags (`list[str]`):
+            What was typed for `accelerate launch`.
+        arguments (`list[str]`):
+            All that it is told.
+        launch ([`Launch`]):
+            What that means.
+    """
+
+    command: list[str]
+    asked: LaunchArguments
+    given: set[str]
+    recipe: dict[str, Any]
+    run_args: RunArguments
+    config: HICRAConfig
+    model_args: ModelConfig
+    flags: list[str]
+    arguments: list[str]
+    launch: Launch
+
+
 def run(argv: list[str]) -> int:
     """Checks the recipe, launches the training and returns its exit status."""
     if not argv or {"-h", "--help", "--help_all"} & set(argv):
         types = (LaunchArguments, RunArguments, HICRAConfig, ModelConfig)
         ours = [f.name for kind in types[:2] for f in fields(kind) if f.name not in _FIELDS_FOR_LATER.split()]
         known = [*ours, *_FIELDS_TO_KNOW.split()]
-        print(help_text(PROG, DESCRIPTION, types, None if "--help_all" in argv else known))
+        print(parsing.help_text(PROG, DESCRIPTION, types, None if "--help_all" in argv else known))
         return 0
-    argv = [part for argument in argv for part in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
-    # As it was typed: it goes into the manifest.
-    command = ["hicra", "train", *argv]
-    dry_run, argv = "--dry_run" in argv, [argument for argument in argv if argument != "--dry_run"]
     try:
-        is_resumed, argv = _resume(argv)
-        named = _accelerate_config(argv)
-        launch_argv, argv = split_launch(argv)
-        launch = read_launch(launch_argv, argv)
-    except (ValueError, OSError) as error:
-        stop(PROG, error)
-    # Batches are checked against the processes that will train, not against this one.
-    launched = type("HICRAConfig", (HICRAConfig,), {"world_size": property(lambda self: launch.num_processes)})
-    run_args, config, model_args, rest = parse((RunArguments, launched, ModelConfig), [*argv, *named], PROG)
-    accelerate_file = Path(launch_argv[1]) if "--config_file" in launch_argv else None
-    launch_argv += rest
-    refuse_unknown(PROG, unknown_to_accelerate(launch_argv))
-    try:
-        grams = StrategicGrams.load(config.strategic_grams)
-        if model_args.model_name_or_path is None:
-            raise ValueError("no model_name_or_path: expected a folder or a model on the Hub")
-        if dry_run:
-            print(plan(run_args, config, model_args, grams, _given([*argv, *named]), launch))
+        job = parse(argv)
+        if job.asked.dry_run:
+            grams = StrategicGrams.load(job.config.strategic_grams)
+            print(plan(job.run_args, job.config, job.model_args, grams, job.given, job.launch))
             return 0
-        check_machines(launch, launch_argv, argv)
-        overrides = _materialize_playground(run_args, model_args)
-        # What is wrong is said here, in one line; the processes that train then read the data from the cache.
-        datasets.disable_progress_bars()
-        datasets.logging.set_verbosity(logging.CRITICAL)
-        checkpoint = check(run_args, config, model_args, grams)
-        if checkpoint is not None:
-            check_checkpoint(checkpoint, launch)
+        job = check(resolve(job))
     except (ValueError, OSError) as error:
-        stop(PROG, error)
-    if checkpoint is not None:
-        overrides += ["--resume_from_checkpoint", str(checkpoint)]
-    script_argv = [*_without(argv, rest), *named, *overrides]
-    launcher = ["-m", "accelerate.commands.launch", *launch_argv, "-m", "hicra_trl.training.run", *script_argv]
+        parsing.stop(PROG, error)
+    return launch(job)
+
+
+def parse(argv: list[str]) -> Job:
+    """What the command line means; raises `ValueError` or `OSError` where it means nothing."""
+    argv = [part for argument in argv for part in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
+    command = ["hicra", "train", *argv]
+    for flag, value in (("--resume", "the folder of a run"), ("--accelerate_config", "a path or a name")):
+        if argv[-1] == flag:
+            raise ValueError(f"{flag} needs {value}")
+    asked, argv = parsing.OneLineParser((LaunchArguments,), PROG).parse_args_into_dataclasses(argv, True)
+    if asked.resume is not None:
+        argv = _resume(Path(asked.resume), argv)
+    run_args, settings, model_args, flags = parsing.parse((RunArguments, Settings, ModelConfig), argv, PROG)
+    parsing.refuse_unknown(PROG, unknown_to_accelerate(flags))
+    arguments = launch_arguments(run_args.accelerate_config, flags)
+    asked_for = read_launch(arguments)
+    given = _given(argv)
+    if asked_for.use_cpu:
+        settings.use_cpu, given = True, given | {"use_cpu"}
+    # Plain values, as a recipe has them.
+    recipe = json.loads(json.dumps({**asdict(run_args), **vars(settings), **asdict(model_args)}, default=str))
+    config = HICRAConfig.for_processes(asked_for.num_processes, **vars(settings))
+    if model_args.model_name_or_path is None:
+        raise ValueError("no model_name_or_path: expected a folder or a model on the Hub")
+    return Job(command, asked, given, recipe, run_args, config, model_args, flags, arguments, asked_for)
+
+
+def resolve(job: Job) -> Job:
+    """Makes the playground's base model and problems where the recipe names them, and takes their paths."""
+    model, data = job.model_args.model_name_or_path, job.run_args.dataset_name
+    if PLAYGROUND not in (model, data):
+        return job
+    from ..playground.experiment import prepare
+
+    world = prepare()
+    paths = {"model_name_or_path": str(world.model)} if model == PLAYGROUND else {}
+    if data == PLAYGROUND:
+        paths["dataset_name"] = str(world.train)
+        paths["eval_dataset_name"] = job.run_args.eval_dataset_name or str(world.held_out)
+    recipe = job.recipe | paths
+    run_args = replace(job.run_args, **{name: recipe[name] for name in ("dataset_name", "eval_dataset_name")})
+    model_args = replace(job.model_args, model_name_or_path=recipe["model_name_or_path"])
+    return replace(job, recipe=recipe, run_args=run_args, model_args=model_args)
+
+
+def check(job: Job) -> Job:
+    """Checks what would stop the run later, and finds the checkpoint that it goes on from."""
+    check_machines(job.launch, job.arguments)
+    # What is wrong is said here, in one line; the processes that train then read the data from the cache.
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(logging.CRITICAL)
+    grams = StrategicGrams.load(job.config.strategic_grams)
+    checkpoint = preflight.check(job.run_args, job.config, job.model_args, grams)
+    if checkpoint is None:
+        return job
+    check_checkpoint(checkpoint, job.launch)
+    return replace(job, recipe=job.recipe | {"resume_from_checkpoint": str(checkpoint)})
+
+
+def launch(job: Job) -> int:
+    """Runs the processes that train, says in a last line how they failed, and returns their exit status."""
+    name, output_dir = job.run_args.accelerate_config, job.config.output_dir
+    file = config_file(name) if name else None
     with tempfile.TemporaryDirectory() as status:
+        recipe = Path(status, "recipe.yaml")
+        recipe.write_text(yaml.safe_dump(job.recipe))
+        command = ["-m", "accelerate.commands.launch", *job.arguments, "-m", "hicra_trl.training.run"]
         environment = {
             # Otherwise every process warns that forking after the tokenizers ran in parallel may deadlock.
             "TOKENIZERS_PARALLELISM": "false",
             **os.environ,
-            **launch_environment(launch),
-            **launch_record(command, rest, accelerate_file, is_resumed),
+            **launch_environment(job.launch),
+            **launch_record(job.command, job.flags, file, job.asked.resume is not None),
             STATUS_VARIABLE: status,
         }
-        exit_status = subprocess.run([sys.executable, *launcher], env=environment).returncode
-        if exit_status != 0 and not is_finished(config.output_dir):
-            print(f"{PROG}: {last_line(Path(status), config.output_dir, exit_status)}", file=sys.stderr)
-    return exit_status
+        done = subprocess.run([sys.executable, *command, "--config", str(recipe)], env=environment)
+        if done.returncode != 0 and not is_finished(output_dir):
+            print(f"{PROG}: {last_line(Path(status), output_dir, done.returncode)}", file=sys.stderr)
+    return done.returncode
 
 
-def _resume(argv: list[str]) -> tuple[bool, list[str]]:
-    """Puts the arguments of the run that `--resume` names in its place, in the folder where that run began."""
-    if RESUME not in argv:
-        return False, argv
-    at = argv.index(RESUME)
-    if at + 1 == len(argv):
-        raise ValueError(f"{RESUME} needs the folder of a run")
-    run, overrides = Path(argv[at + 1]), argv[:at] + argv[at + 2 :]
-    # Paths in its recipe, and modules with its rewards, are found from where it began.
+def _resume(run: Path, overrides: list[str]) -> list[str]:
+    """The arguments by which a run goes on, in the folder where it began."""
+    # Paths in its recipe, and modules with its rewards, are found from there.
     began = Path(read_manifest(run)["folder"])
     if began.is_dir() and began != Path.cwd():
         run = run.resolve()
         os.chdir(began)
     known = {f.name for kind in (RunArguments, HICRAConfig, ModelConfig) for f in fields(kind)}
-    return True, resume_arguments(run, overrides, known)
-
-
-def _accelerate_config(argv: list[str]) -> list[str]:
-    """The flag that names the Accelerate configuration, which is a field of the recipe too."""
-    at = argv.index(FLAG) if FLAG in argv else len(argv)
-    return argv[at : at + 2]
+    return resume_arguments(run, overrides, known)
 
 
 def _given(argv: list[str]) -> set[str]:
@@ -159,30 +230,3 @@ def _given(argv: list[str]) -> set[str]:
     if "--config" not in argv:
         return flags
     return flags | yaml.safe_load(Path(argv[argv.index("--config") + 1]).read_text()).keys()
-
-
-def _without(argv: list[str], taken: list[str]) -> list[str]:
-    """`argv` without `taken`, which stands in it in the same order."""
-    left, at = [], 0
-    for argument in argv:
-        if at < len(taken) and argument == taken[at]:
-            at += 1
-        else:
-            left.append(argument)
-    return left
-
-
-def _materialize_playground(run_args: RunArguments, model_args: ModelConfig) -> list[str]:
-    """Makes the playground's base model and problems where a recipe names them, and returns their paths as flags."""
-    overrides = {}
-    if PLAYGROUND in (model_args.model_name_or_path, run_args.dataset_name):
-        from ..playground.experiment import prepare
-
-        world = prepare()
-        if model_args.model_name_or_path == PLAYGROUND:
-            overrides["model_name_or_path"] = model_args.model_name_or_path = str(world.model)
-        if run_args.dataset_name == PLAYGROUND:
-            overrides["dataset_name"] = run_args.dataset_name = str(world.train)
-            if run_args.eval_dataset_name is None:
-                overrides["eval_dataset_name"] = run_args.eval_dataset_name = str(world.held_out)
-    return [part for name, value in overrides.items() for part in (f"--{name}", value)]

@@ -1,7 +1,7 @@
 """Configuration of HICRA: GRPO's, with the paper's choices as defaults."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from transformers.utils import is_torch_bf16_gpu_available
 from trl import GRPOConfig
@@ -72,6 +72,21 @@ class HICRAConfig(GRPOConfig):
     pass_threshold: float = 1.0
     scale_rewards: str = "none"
     epsilon_high: float | None = 0.28
+
+    _processes: ClassVar[int | None] = None
+
+    @classmethod
+    def for_processes(cls, processes: int, **settings: Any) -> Self:
+        """The configuration as so many processes will have it, made and checked before they are launched."""
+        config = cls.__new__(cls)
+        config._processes = processes
+        config.__init__(**settings)
+        return config
+
+    @property
+    def world_size(self) -> int:
+        """Processes that train: those that the configuration was made for, else those that are there."""
+        return super().world_size if self._processes is None else self._processes
 
     def __post_init__(self) -> None:
         # TRL's default asks for bf16, and without a device for it refuses to start rather than train in float32.

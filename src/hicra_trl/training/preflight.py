@@ -11,7 +11,7 @@ from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..terminal import first_line
 from .arguments import RunArguments
 from .config import HICRAConfig
-from .inputs import data_records, load_data, load_held_out
+from .inputs import data_records, load_inputs
 from .rewards import check_golds
 from .runs.checkpoints import check_save_steps, is_own, resume_point
 from .runs.files import MANIFEST_FILE
@@ -19,7 +19,7 @@ from .runs.lexicon import check_same_lexicon
 from .runs.manifest import batch_record, read_manifest
 from .runs.provenance import model_record
 from .runs.resume import check_same_run
-from .upstream.vision import check_images
+from .upstream.mixed_images import check_images
 
 
 def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, grams: StrategicGrams) -> Path | None:
@@ -50,12 +50,10 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
     PlanningTokenLabeler(tokenizer, grams)
     check_save_steps(config)
     checkpoint = resume_point(config)
-    data = load_data(run_args, config)
-    prompts = {"train": data["train_dataset"], "eval": data["eval_dataset"], "held_out": load_held_out(run_args)}
-    for rows in prompts.values():
-        if rows is not None:
-            check_golds(rows, run_args)
-            check_images(rows, config.world_size)
+    inputs = load_inputs(run_args, config)
+    for rows in inputs.prompts.values():
+        check_golds(rows, run_args)
+        check_images(rows, config.world_size)
     if checkpoint is not None:
         check_same_lexicon(checkpoint, grams)
         if Path(checkpoint.parent, MANIFEST_FILE).is_file() and is_own(checkpoint, config):
@@ -63,7 +61,7 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
             found = {
                 "batch": batch_record(config),
                 "model": model_record(model_args.model_name_or_path, manifest["model"]["commit"]),
-                "data": data_records(run_args, prompts),
+                "data": data_records(run_args, inputs),
             }
             check_same_run(manifest, found)
     # Last: it makes the repository, which nothing else that is wrong shall leave behind.

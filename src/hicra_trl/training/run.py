@@ -13,7 +13,7 @@ from .arguments import RunArguments
 from .callbacks import ProblemCallback, SummaryCallback
 from .config import HICRAConfig
 from .held_out import PassAtKCallback
-from .inputs import data_records, load_data, load_held_out
+from .inputs import Inputs, data_records, load_inputs
 from .runs.checkpoints import check_save_steps, resume_point
 from .runs.failures import NamedFailure, StepCallback
 from .runs.launch import check_launch
@@ -23,8 +23,10 @@ from .trainer import HICRATrainer
 from .upstream.cpu_ranks import leave_cpu_ranks, prepare_cpu_ranks
 
 
-def build_trainer(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig) -> HICRATrainer:
-    """The trainer that a recipe describes."""
+def build_trainer(
+    run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, inputs: Inputs
+) -> HICRATrainer:
+    """The trainer that a recipe describes, with what [`~hicra_trl.training.inputs.load_inputs`] gives for it."""
     config.model_init_kwargs = {
         "revision": model_args.model_revision,
         "trust_remote_code": config.trust_remote_code,
@@ -41,15 +43,15 @@ def build_trainer(run_args: RunArguments, config: HICRAConfig, model_args: Model
         args=config,
         quantization_config=get_quantization_config(model_args),
         peft_config=peft_config,
-        **load_data(run_args, config),
+        train_dataset=inputs.prompts["train"],
+        eval_dataset=inputs.prompts.get("eval"),
+        reward_funcs=inputs.reward_funcs,
     )
     for callback in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(callback)
-    trainer.add_callback(SummaryCallback)
-    trainer.add_callback(ProblemCallback)
-    trainer.add_callback(StepCallback)
-    problems = load_held_out(run_args)
-    if problems is not None:
+    for callback in (SummaryCallback, ProblemCallback, StepCallback):
+        trainer.add_callback(callback)
+    if (problems := inputs.prompts.get("held_out")) is not None:
         steps, samples = run_args.held_out_steps, run_args.held_out_samples
         trainer.add_callback(PassAtKCallback(trainer, problems, steps, samples, run_args.held_out_at_start))
     return trainer
@@ -77,13 +79,13 @@ def main() -> None:
     check_save_steps(config)
     checkpoint = resume_point(config)
     prepare_cpu_ranks(PartialState())
-    trainer = build_trainer(run_args, config, model_args)
+    inputs = load_inputs(run_args, config)
+    trainer = build_trainer(run_args, config, model_args, inputs)
     with NamedFailure(trainer):
         check_launch(trainer.accelerator)
     if trainer.accelerator.is_main_process:
-        prompts = {"train": trainer.train_dataset, "eval": trainer.eval_dataset, "held_out": load_held_out(run_args)}
         model = model_record(model_args.model_name_or_path, trainer.model.config._commit_hash)
-        write_record(recipe, config, trainer.labeler.grams, model, data_records(run_args, prompts), checkpoint)
+        write_record(recipe, config, trainer.labeler.grams, model, data_records(run_args, inputs), checkpoint)
     with NamedFailure(trainer):
         trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         # Called by the user, this pushes before the rest is saved.

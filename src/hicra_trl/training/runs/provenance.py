@@ -32,7 +32,7 @@ def _version(package: str) -> str | None:
 
 def code_record() -> dict[str, Any]:
     """Commit of this package, if it runs from a checkout, and whether files differ from it."""
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
 
     def git(*arguments: str) -> str | None:
         done = subprocess.run(["git", *arguments], cwd=package, capture_output=True, text=True)

@@ -1,1 +1,1 @@
-"""Repairs of TRL, Transformers and Accelerate."""
+"""Repairs of TRL, Transformers and Accelerate: one a file, whose first line says what it repairs and when it can go."""
