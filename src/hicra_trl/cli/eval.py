@@ -10,6 +10,7 @@ from ..evaluation.protocol import Task
 from ..evaluation.report.tables import comparison_text
 from ..evaluation.settings import EvalArguments
 from ..grams import StrategicGrams
+from ..terminal import labelled
 from .parsing import help_text, parse, refuse_unknown, stop
 
 
@@ -83,10 +84,7 @@ def plan(args: EvalArguments) -> str:
         "output": args.output_dir,
         "pushed to": args.push_to_hub or "nowhere",
     }
-    width = max(map(len, lines))
-    indent = "\n" + " " * (width + 2)
-    body = "\n".join(f"{name:<{width}}  {text.replace(chr(10), indent)}" for name, text in lines.items())
-    return f"{body}\n\nfirst prompt:\n{_first_prompt(args, tasks)}"
+    return f"{labelled(lines)}\n\nfirst prompt:\n{_first_prompt(args, tasks)}"
 
 
 def _first_prompt(args: EvalArguments, tasks: list[Task]) -> str:
