@@ -1,21 +1,17 @@
 """Prompts as a model's own tokenizer, processor and chat template make them."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, ProcessorMixin
 
+from ...disk import fingerprint
 from ...terminal import first_line
 from ..problems.images import IMAGE_MARK
 from ..problems.items import Item
 from ..settings import EvalArguments
 from .conversation import conversation, text_prompt
 from .engine import Prompt, token_limit
-
-
-_MODEL_FILES = ("*.safetensors", "*.bin", "config.json", "generation_config.json", "tokenizer*", "chat_template*")
-_TAIL = 1 << 20
 
 
 class Renderer:
@@ -71,7 +67,7 @@ class Renderer:
         """The commit of a model on the Hub, or what the files of a local one amount to."""
         folder = Path(self.args.model)
         if folder.is_dir():
-            return {"fingerprint": files_fingerprint(folder)}
+            return {"fingerprint": fingerprint(folder)}
         return {"commit": str(self.config._commit_hash)}
 
     def prompt(self, item: Item) -> Prompt:
@@ -101,17 +97,6 @@ class Renderer:
     def text(self, ids: Sequence[int]) -> str:
         """What sampled tokens say, without special ones."""
         return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-
-def files_fingerprint(folder: Path) -> str:
-    """16 hexadecimal digits that change with a model's weights, config, tokenizer or chat template."""
-    digest = hashlib.sha256()
-    for file in sorted({file for pattern in _MODEL_FILES for file in folder.glob(pattern) if file.is_file()}):
-        with file.open("rb") as content:
-            # Weights are large, and training changes all of them: their end tells.
-            content.seek(max(0, file.stat().st_size - _TAIL))
-            digest.update(f"{file.name} {file.stat().st_size}\n".encode() + content.read())
-    return digest.hexdigest()[:16]
 
 
 def plain_prompt(item: Item, args: EvalArguments) -> str:
