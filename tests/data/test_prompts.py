@@ -69,8 +69,8 @@ def test_gsm8k(pytestconfig):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"text": "?", "answer": "2"}, r"no column of problems: expected prompt or problem or question, got \['text'"),
-        ({"problem": "?", "gold": "2"}, r"no column of gold answers: expected answer or solution, got \['problem'"),
+        ({"text": "?", "answer": "2"}, r"no column of problems: expected prompt or problem or question, got text"),
+        ({"problem": "?", "gold": "2"}, r"no column of gold answers: expected answer or solution, got problem"),
         ({"problem": "?", "answer": ""}, r"row 0, 'answer': the gold answer is empty"),
         (
             {"problem": "?", "answer": ["2"]},

@@ -253,7 +253,8 @@ def test_a_dataset_that_the_hub_does_not_have_is_named():
 def test_a_file_of_another_kind_is_named(tmp_path):
     (tmp_path / "data.csv").write_text("text\nso")
     assert (
-        error(tmp_path / "data.csv") == f"dataset file {tmp_path}/data.csv must end in .jsonl or .parquet, got '.csv'"
+        error(tmp_path / "data.csv")
+        == f"dataset file {tmp_path}/data.csv must end in .jsonl, .json or .parquet, got '.csv'"
     )
 
 
@@ -322,7 +323,7 @@ def test_a_value_that_is_no_text_is_named_with_its_row(tmp_path, value):
 
 def test_a_null_in_a_parquet_file_is_named(tmp_path):
     file = write_parquet(tmp_path / "data.parquet", [{"text": "so"}, {"text": None}])
-    assert error(file) == f"{file}: expected text in column 'text', got NoneType: 'None'"
+    assert error(file) == f"{file}, row 1: expected text in column 'text', got NoneType: 'None'"
 
 
 @pytest.mark.parametrize("value", ["yes", None, {"math": 1.0}, [1.0]], ids=str)
@@ -351,7 +352,7 @@ def test_a_column_that_is_missing_in_a_later_row_is_named_with_the_row(tmp_path)
 def test_a_column_that_is_missing_in_a_later_file_is_named_with_the_file(tmp_path):
     write_parquet(tmp_path / "a.parquet", [{"text": "so"}])
     write_parquet(tmp_path / "b.parquet", [{"response": "we"}])
-    assert error(tmp_path).startswith(f"{tmp_path}/b.parquet: expected text in column 'text', got NoneType")
+    assert error(tmp_path).startswith(f"{tmp_path}/b.parquet, row 0: expected text in column 'text', got NoneType")
 
 
 def test_an_empty_file_is_an_error(tmp_path):
