@@ -1,4 +1,4 @@
-"""A tiny real model and tokenizer, made once per session; and the real traces, where they are."""
+"""A tiny real model and tokenizer, made once per session; rows of data, ours and real; which tests are slow."""
 
 import copy
 import json
@@ -21,7 +21,10 @@ from hicra_trl.grams import StrategicGrams
 
 
 REPOSITORY = Path(__file__).parents[1]
-SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+# Rows that we wrote ourselves, and the real files where they lie beside the project.
+OUR_DATA = Path(__file__).parent / "data_of_ours"
+REAL_DATA = REPOSITORY.parent / "shared" / "data"
+DATA_FOLDERS = [OUR_DATA, *([REAL_DATA] if REAL_DATA.is_dir() else [])]
 # Words that the tokenizer has whole, so that a model which samples at random writes strategic grams often.
 LEXICON = ("so", "but", "wait", "now", "let's", "so wait", "but now", "next", "thus")
 PROMPTS = ("So what?", "Let's add 3 and 4.", "But why?", "Now 5 times 6.")
@@ -90,10 +93,21 @@ def prompts():
     return Dataset.from_dict({"prompt": list(PROMPTS) * 8, "solution": ["7"] * 32})
 
 
+@pytest.fixture(scope="session", params=DATA_FOLDERS, ids=lambda folder: "ours" if folder == OUR_DATA else "real")
+def data_folder(request):
+    """Benchmarks, GSM8K and traces: a few rows of ours, and the real ones where they are."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
-def traces():
-    """500 completions of five models."""
-    folder = SHARED_DATA / "traces"
-    if not folder.is_dir():
-        pytest.skip(f"no traces at {folder}")
-    return [json.loads(line)["completion"] for file in sorted(folder.glob("*.jsonl")) for line in file.open()]
+def real_data():
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"no data at {REAL_DATA}")
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def traces(data_folder):
+    """Completions: seven of ours, or 500 of five models."""
+    files = sorted((data_folder / "traces").glob("*.jsonl"))
+    return [json.loads(line)["completion"] for file in files for line in file.open(encoding="utf-8")]
