@@ -45,6 +45,8 @@ def conversation(
     Example:
 
     ```python
+    >>> from hicra_trl.rewards import Gold
+
     >>> conversation(Item("1", "What is 2 + 2?", Gold("4")), "Be brief.")
     [{'role': 'user', 'content': 'What is 2 + 2?\n\nBe brief.'}]
     ```
@@ -77,6 +79,8 @@ def text_prompt(item: Item, instruction: str = BOXED_INSTRUCTION) -> str:
     Example:
 
     ```python
+    >>> from hicra_trl.rewards import Gold
+
     >>> text_prompt(Item("1", "What is 2 + 2?", Gold("4")), "Be brief.")
     'What is 2 + 2?\n\nBe brief.'
     ```

@@ -60,10 +60,6 @@ def launch_environment(launch: Launch) -> dict[str, str]:
     return environment
 
 
-
-
-
-
 def engine(accelerator: Accelerator) -> Engine:
     """What spreads the training over the processes."""
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
