@@ -71,7 +71,7 @@ def test_semantic_entropy_is_what_training_logs(load, tokenizer, grams, lexicon_
     assert result["semantic_entropy"] == pytest.approx(4 / 6 * math.log(6) + 2 / 6 * math.log(3))
 
 
-def test_semantic_entropy_tells_real_models_apart_from_silence(load, traces):
+def test_semantic_entropy_tells_traces_apart_from_silence(load, traces):
     result = load("semantic_entropy").compute(predictions=traces[:100])
     assert 1 < result["semantic_entropy"] <= math.log(result["distinct_grams"])
     silent = load("semantic_entropy").compute(predictions=["2 + 2 = 4"])

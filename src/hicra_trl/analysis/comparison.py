@@ -27,8 +27,9 @@ def mean_and_interval(values: list[float]) -> tuple[float, float | None]:
     Example:
 
     ```python
-    >>> mean_and_interval([0.7, 0.8, 0.9])  # 0.8 +- 4.303 * 0.1 / sqrt(3)
-    (0.8, 0.24841377117194556)
+    >>> mean, half_width = mean_and_interval([0.7, 0.8, 0.9])  # 0.8 +- 4.303 * 0.1 / sqrt(3)
+    >>> f"{mean:.3f} +- {half_width:.3f}"
+    '0.800 +- 0.248'
     ```
     """
     if len(values) < 2:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ..evaluation.engines.conversation import text_prompt
+from ..evaluation.engines.prompts import text_prompt
 from ..evaluation.evaluate import build_engine, compare_folders, evaluate, load_tasks, push_stored, results_page
 from ..evaluation.protocol import Task
 from ..evaluation.report.tables import comparison_text

@@ -2,16 +2,12 @@
 
 import itertools
 import json
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from hicra_trl.grams import Corpus, CorpusArguments
-
-
-TRACES = Path(__file__).parents[4] / "shared/data/traces"
 
 
 def write_jsonl(file, rows):
@@ -153,12 +149,10 @@ def test_the_column_that_is_named_is_taken(write):
     assert solutions(file, text_column="thoughts") == ["we"]
 
 
-@pytest.mark.skipif(not TRACES.is_dir(), reason="the traces are not part of the repository")
-def test_real_traces_are_read_whole():
-    corpus = Corpus(CorpusArguments(str(TRACES)))
-    lines = [line for file in sorted(TRACES.glob("*.jsonl")) for line in file.open(encoding="utf-8")]
-    assert list(corpus) == [json.loads(line)["completion"] for line in lines]
-    assert corpus.read == len(lines) == 500
+def test_traces_are_read_whole(data_folder, traces):
+    corpus = Corpus(CorpusArguments(str(data_folder / "traces")))
+    assert list(corpus) == traces
+    assert corpus.read == len(traces)
 
 
 # Which solutions are taken
