@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "dynamics": "grams",
     "training/credit": "grams",
     "training/config": "",
-    "training/upstream": "training/config training/runs/files data",
+    "training/upstream": "training/config training/runs/files data disk",
     "training/sampling": "training/upstream training/config",
     "training/runs": "training/runs/files training/runs/lexicon training/config grams data disk terminal",
     "training/runs/files": "",
