@@ -11,6 +11,7 @@ from typing import Any
 
 from datasets import Dataset, Image, List
 
+from ...data.rows import undecoded
 from ...disk import fingerprint
 
 
@@ -88,11 +89,8 @@ def data_fingerprint(dataset: Dataset) -> str:
     ```
     """
     pictures = [name for name, kind in dataset.features.items() if _is_picture(kind)]
-    for name in pictures:
-        many = isinstance(dataset.features[name], List)
-        dataset = dataset.cast_column(name, List(Image(decode=False)) if many else Image(decode=False))
     digest = hashlib.sha256()
-    for batch in dataset.with_format(None).iter(batch_size=1000):
+    for batch in undecoded(dataset).with_format(None).iter(batch_size=1000):
         for name in pictures:
             batch[name] = [_without_pixels(value) for value in batch[name]]
         digest.update(json.dumps(batch, sort_keys=True, default=str).encode())
