@@ -224,7 +224,7 @@ def as_text(value: Any, column: str, where: str, role: str = "assistant") -> str
 
 
 def _content(content: str | list[dict[str, Any]]) -> str:
-    return content if isinstance(content, str) else "\n".join(part.get("text") or "" for part in content)
+    return content if isinstance(content, str) else "\n".join(part["text"] for part in content if part.get("text"))
 
 
 def is_missing(gold: Any) -> bool:
