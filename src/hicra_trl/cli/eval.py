@@ -4,12 +4,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ..evaluation.engines.conversation import text_prompt
+from ..evaluation.engines.prompts import text_prompt
 from ..evaluation.evaluate import build_engine, compare_folders, evaluate, load_tasks, push_stored, results_page
 from ..evaluation.protocol import Task
 from ..evaluation.report.tables import comparison_text
 from ..evaluation.settings import EvalArguments
 from ..grams import StrategicGrams
+from ..terminal import labelled
 from .parsing import help_text, parse, refuse_unknown, stop
 
 
@@ -83,10 +84,7 @@ def plan(args: EvalArguments) -> str:
         "output": args.output_dir,
         "pushed to": args.push_to_hub or "nowhere",
     }
-    width = max(map(len, lines))
-    indent = "\n" + " " * (width + 2)
-    body = "\n".join(f"{name:<{width}}  {text.replace(chr(10), indent)}" for name, text in lines.items())
-    return f"{body}\n\nfirst prompt:\n{_first_prompt(args, tasks)}"
+    return f"{labelled(lines)}\n\nfirst prompt:\n{_first_prompt(args, tasks)}"
 
 
 def _first_prompt(args: EvalArguments, tasks: list[Task]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from ..disk import write_whole
 from ..grams import StrategicGrams
 from ..rewards import Grader
 from .engines.engine import Engine, Request
@@ -16,7 +17,7 @@ from .protocol import Task, benchmark_of, items_fingerprint, make_record, merge,
 from .report.hub import push_results
 from .report.tables import Row, paper_rows, results_json, results_markdown, results_text
 from .samples.sample import Sample
-from .samples.storage import RECORD_FILE, SampleFile, read_record, read_samples, samples_file, write_record, write_text
+from .samples.storage import RECORD_FILE, SampleFile, read_record, read_samples, samples_file, write_record
 from .settings import EvalArguments
 from .statistics.comparison import Comparison, compare
 from .statistics.summary import Summary, summarize
@@ -118,8 +119,8 @@ def write_results(folder: str | Path) -> list[Summary]:
     record = read_record(folder)
     summaries = _summaries(folder, record)
     settings = {**protocol(record), "lexicon": record["lexicon"], "versions": record["versions"]}
-    write_text(folder / f"{RESULTS}.md", results_markdown(summaries, settings, _beside_the_paper(summaries, record)))
-    write_text(folder / f"{RESULTS}.json", results_json(summaries, settings))
+    write_whole(folder / f"{RESULTS}.md", results_markdown(summaries, settings, _beside_the_paper(summaries, record)))
+    write_whole(folder / f"{RESULTS}.json", results_json(summaries, settings))
     return summaries
 
 

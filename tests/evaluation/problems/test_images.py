@@ -8,7 +8,7 @@ from datasets import Dataset, Features, List, Value
 from datasets import Image as ImageFeature
 from PIL import Image
 
-from hicra_trl.evaluation.engines.conversation import as_text, conversation, text_prompt
+from hicra_trl.evaluation.engines.prompts import as_text, conversation, text_prompt
 from hicra_trl.evaluation.problems.images import EncodedImage, place_images
 from hicra_trl.evaluation.problems.items import Item, load_items
 from hicra_trl.evaluation.problems.overrides import select_benchmarks

@@ -1,21 +1,98 @@
-"""Prompts as a model's own tokenizer, processor and chat template make them."""
+r"""How a problem becomes a prompt.
 
-import hashlib
+A model is asked the problem in the user turn, then the instruction, and no system turn unless one is given: the
+protocol of DeepSeek-R1, which the paper follows. Everything that belongs to one problem (its context, its options,
+that a letter is asked for) is part of the item's problem; the instruction is the same for all.
+"""
+
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, ProcessorMixin
 
+from ...disk import fingerprint
+from ...rewards.boxed import BOXED_INSTRUCTION
 from ...terminal import first_line
-from ..problems.images import IMAGE_MARK
+from ..problems.images import IMAGE_MARK, EncodedImage, split_at_images
 from ..problems.items import Item
 from ..settings import EvalArguments
-from .conversation import conversation, text_prompt
 from .engine import Prompt, token_limit
 
 
-_MODEL_FILES = ("*.safetensors", "*.bin", "config.json", "generation_config.json", "tokenizer*", "chat_template*")
-_TAIL = 1 << 20
+def conversation(
+    item: Item, instruction: str = BOXED_INSTRUCTION, system_prompt: str | None = None
+) -> list[dict[str, Any]]:
+    r"""
+    The messages of an item, as chat templates and processors take them.
+
+    Args:
+        item ([`Item`]):
+            What is asked. Its images are decoded here.
+        instruction (`str`, *optional*):
+            Follows the problem after an empty line. Defaults to asking for the answer in `\boxed{}`; empty for none.
+        system_prompt (`str`, *optional*):
+            A system turn before it.
+
+    Returns:
+        `list[dict]`: messages. The content of the user turn is a text; for an item with images it is a list of texts
+        and images in their order, and so is that of the system turn then.
+
+    Example:
+
+    ```python
+    >>> from hicra_trl.rewards import Gold
+
+    >>> conversation(Item("1", "What is 2 + 2?", Gold("4")), "Be brief.")
+    [{'role': 'user', 'content': 'What is 2 + 2?\n\nBe brief.'}]
+    ```
+    """
+    asked = text_prompt(item, instruction)
+    if not item.images:
+        system = [{"role": "system", "content": system_prompt}] if system_prompt else []
+        return [*system, {"role": "user", "content": asked}]
+    system = [{"role": "system", "content": [_part(system_prompt)]}] if system_prompt else []
+    try:
+        content = [_part(part) for part in split_at_images(asked, item.images)]
+    except ValueError as error:
+        raise ValueError(f"item {item.id!r}: {error}") from error
+    return [*system, {"role": "user", "content": content}]
+
+
+def text_prompt(item: Item, instruction: str = BOXED_INSTRUCTION) -> str:
+    r"""
+    An item as plain text, without chat messages; images as `<image>`.
+
+    Args:
+        item ([`Item`]):
+            What is asked.
+        instruction (`str`, *optional*):
+            Follows the problem after an empty line. Defaults to asking for the answer in `\boxed{}`; empty for none.
+
+    Returns:
+        `str`: problem and instruction.
+
+    Example:
+
+    ```python
+    >>> from hicra_trl.rewards import Gold
+
+    >>> text_prompt(Item("1", "What is 2 + 2?", Gold("4")), "Be brief.")
+    'What is 2 + 2?\n\nBe brief.'
+    ```
+    """
+    return f"{item.problem}\n\n{instruction}" if instruction else item.problem
+
+
+def as_text(messages: list[dict[str, Any]]) -> str:
+    """What [`conversation`] returned as plain text for storage: its turns after one another, images as `<image>`."""
+    turns = []
+    for message in messages:
+        content = message["content"]
+        if isinstance(content, list):
+            content = "".join(part["text"] if part["type"] == "text" else IMAGE_MARK for part in content)
+        turns.append(content)
+    return "\n\n".join(turns)
 
 
 class Renderer:
@@ -71,7 +148,7 @@ class Renderer:
         """The commit of a model on the Hub, or what the files of a local one amount to."""
         folder = Path(self.args.model)
         if folder.is_dir():
-            return {"fingerprint": files_fingerprint(folder)}
+            return {"fingerprint": fingerprint(folder)}
         return {"commit": str(self.config._commit_hash)}
 
     def prompt(self, item: Item) -> Prompt:
@@ -103,17 +180,6 @@ class Renderer:
         return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
-def files_fingerprint(folder: Path) -> str:
-    """16 hexadecimal digits that change with a model's weights, config, tokenizer or chat template."""
-    digest = hashlib.sha256()
-    for file in sorted({file for pattern in _MODEL_FILES for file in folder.glob(pattern) if file.is_file()}):
-        with file.open("rb") as content:
-            # Weights are large, and training changes all of them: their end tells.
-            content.seek(max(0, file.stat().st_size - _TAIL))
-            digest.update(f"{file.name} {file.stat().st_size}\n".encode() + content.read())
-    return digest.hexdigest()[:16]
-
-
 def plain_prompt(item: Item, args: EvalArguments) -> str:
     """A problem and the instruction, without a chat template."""
     if item.images:
@@ -124,3 +190,7 @@ def plain_prompt(item: Item, args: EvalArguments) -> str:
 def template_arguments(args: EvalArguments) -> dict[str, bool]:
     """What the chat template is told."""
     return {} if args.enable_thinking is None else {"enable_thinking": args.enable_thinking}
+
+
+def _part(part: str | EncodedImage) -> dict[str, Any]:
+    return {"type": "text", "text": part} if isinstance(part, str) else {"type": "image", "image": part.open()}

@@ -16,9 +16,8 @@ from transformers import PreTrainedTokenizerBase
 
 from ..problems.items import Item
 from ..settings import EvalArguments
-from .conversation import as_text, conversation
 from .engine import Completion, Prompt, Request, stable_seed, token_limit
-from .prompts import Renderer, plain_prompt
+from .prompts import Renderer, as_text, conversation, plain_prompt
 
 
 ATTEMPTS = 6

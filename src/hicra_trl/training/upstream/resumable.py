@@ -9,6 +9,7 @@ import torch
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOTrainer
 
+from ...disk import write_whole
 from ..runs.files import STATE_FILE
 
 
@@ -47,9 +48,7 @@ class ResumableTrainer(GRPOTrainer):
         # Written last, when every rank is done, and at once: a checkpoint without it is half-written.
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            part = folder / f"{STATE_FILE}.part"
-            part.write_text(json.dumps(self.checkpoint_state()))
-            part.replace(folder / STATE_FILE)
+            write_whole(folder / STATE_FILE, json.dumps(self.checkpoint_state()))
         if self.args.push_to_hub:
             super()._push_from_checkpoint(str(folder))
 
