@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 VLLM_READY := $(VLLM_VENV)/.ready
 VLLM_REQUIREMENTS := tests/engines/vllm/requirements.txt
 
-.PHONY: install quickstart test lint
+.PHONY: install quickstart check test lint types
 
 install: $(READY)
 
@@ -34,6 +34,13 @@ test: install $(VLLM_READY)
 	$(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile
 	$(VLLM_VENV)/bin/python -m pytest tests/engines/vllm
 
+# What a change needs before it is sent: linter, types and the fast tests, in about a minute and a half.
+check: lint types
+	$(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile -m "not (ranks or engines or training or browser or slow)"
+
 lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+types: install
+	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
