@@ -37,7 +37,9 @@ MARKS = {
         recipes/test_recipe_steps.py playground/test_pretrain.py benchmarks/test_on_gpu.py cli/test_cli.py
         test_readme.py""",
     "browser": "analysis/test_report.py::test_a_browser",
-    "slow": "rewards/test_grader.py rewards/test_adversarial.py rewards/test_agreement.py grams/test_hub.py",
+    "slow": """cli/test_mining_commands.py grams/test_hub.py metrics/test_metrics.py::test_each_folder
+        rewards/equality/test_expressions.py rewards/test_adversarial.py rewards/test_agreement.py
+        rewards/test_grader.py""",
 }
 # Words that the tokenizer has whole, so that a model which samples at random writes strategic grams often.
 LEXICON = ("so", "but", "wait", "now", "let's", "so wait", "but now", "next", "thus")
