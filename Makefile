@@ -5,11 +5,13 @@ VLLM_VENV ?= .venv-vllm
 PYTHON ?= python3
 # Tests that run side by side, whole files each.
 JOBS ?= 2
+# The marks of what only make test runs.
+LEFT_OUT := ranks or engines or training or browser or slow
 READY := $(VENV)/.ready
 VLLM_READY := $(VLLM_VENV)/.ready
 VLLM_REQUIREMENTS := tests/engines/vllm/requirements.txt
 
-.PHONY: install quickstart test lint
+.PHONY: install quickstart check fast test lint types
 
 install: $(READY)
 
@@ -34,6 +36,16 @@ test: install $(VLLM_READY)
 	$(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile
 	$(VLLM_VENV)/bin/python -m pytest tests/engines/vllm
 
+# What a change needs before it is sent, side by side: linter, types and the fast tests.
+check: install
+	$(MAKE) --jobs 3 lint types fast
+
+fast: install
+	$(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile -m "not ($(LEFT_OUT))"
+
 lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+types: install
+	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python

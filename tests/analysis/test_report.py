@@ -52,7 +52,7 @@ def test_the_report_is_one_file_that_escapes_what_models_wrote(runs, tmp_path):
     path = write_report(tmp_path / "out" / "report.html", runs)
     html = path.read_text()
     assert "<script" not in html and "<img" not in html and "&lt;script&gt;" in html
-    assert '<mark title="but, but wait, wait">But wait</mark>' in html or "<mark" in html
+    assert '<mark title="but wait, but, wait">But wait</mark>' in html
     for expected in (
         "GRPO and HICRA",
         "2 seeds",

@@ -138,7 +138,10 @@ WRONG = [
     (["train", "--config", "RECIPE", "--alhpa", "0.1"], "hicra train: unknown arguments: --alhpa 0.1"),
     (["train", "--config", "RECIPE", "--strategic_grams", "no.txt"], "hicra train: no strategic grams at 'no.txt'"),
     (["train", "--config", "RECIPE", "--dataset_name", "no.jsonl"], "hicra train: no dataset file at no.jsonl"),
-    (["train", "--config", "RECIPE", "--gold_column", "gold"], "hicra train: "),
+    (
+        ["train", "--config", "RECIPE", "--gold_column", "gold"],
+        "hicra train: DATA has no column of gold answers: expected gold, got ['problem', 'answer']",
+    ),
     (
         ["train", "--config", "RECIPE", "--gold_column", "problem"],
         "hicra train: 16 of 16 gold answers cannot be graded",
@@ -156,7 +159,10 @@ WRONG = [
         ["train", "--config", "RECIPE", "--resume_from_checkpoint", "nowhere"],
         "hicra train: nothing to resume: no check",
     ),
-    (["train", "--config", "RECIPE", "--model_name_or_path", "no/model"], "hicra train: "),
+    (
+        ["train", "--config", "RECIPE", "--model_name_or_path", "no/model"],
+        "hicra train: We couldn't connect to 'https://huggingface.co'",
+    ),
     (
         ["train", "--config", "RECIPE", "--save_steps", "3", "--logging_steps", "2", "--max_steps", "6"],
         "hicra train: save_steps",
@@ -179,6 +185,7 @@ WRONG = [
 def test_wrong_input_gets_one_line_and_status_2(argv, message, recipe, tmp_path):
     done = hicra(*(recipe if part == "RECIPE" else part for part in argv), cwd=tmp_path)
     assert done.returncode == 2
+    message = message.replace("DATA", str(recipe.with_name("problems.jsonl")))
     assert done.stderr.startswith(message) and done.stderr.count("\n") == 1, done.stderr
 
 
