@@ -52,12 +52,11 @@ from labeler import generated, train_tokenizer
 from smollm2 import INSTRUCTION, demonstrations, plain_folder
 from step_overhead import OWN_PHASES, alternate, train
 from sums import problems
-from worlds import SHAPES, random_weights
+from worlds import SHAPES, published, random_weights
 
 
 ON_GPU = torch.cuda.is_available()
 CARD = torch.cuda.get_device_name() if ON_GPU else "cpu"
-QWEN3_1700M = {"hidden_size": 2048, "intermediate_size": 6144}
 GRAMS = ("so", "but", "wait", "thus", "let's try", "so wait")
 
 
@@ -247,10 +246,9 @@ def predicted(architecture, adapter, length):
 
 
 def peak(name, adapter, length, folder):
-    """Of two steps on two rows, one at a time, the second half as long, so that it is padded and takes a mask."""
-    shape = {"tiny": TINY_SHAPE, "Qwen/Qwen3-1.7B": SHAPES["qwen3-0.6b"].config | QWEN3_1700M}
+    """Of two steps on four rows, one at a time; three are half as long, so padded rows with a mask meet gradients."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    size = shape.get(name, SHAPES["qwen3-0.6b"].config) | {"vocab_size": len(tokenizer)}
+    size = (TINY_SHAPE if name == "tiny" else published(name)) | {"vocab_size": len(tokenizer)}
     config = Qwen3Config(
         **size, tie_word_embeddings=True, max_position_embeddings=40_960, eos_token_id=tokenizer.eos_token_id
     )
@@ -260,9 +258,9 @@ def peak(name, adapter, length, folder):
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
 
-    def two_rows(prompts, trainer):
+    def four_rows(prompts, trainer):
         ids = tokenizer(prompts)["input_ids"]
-        lengths = (length - len(ids[0]), length // 2)
+        lengths = (length - len(ids[0]), *[length // 2] * 3)
         rows = [torch.randint(100, len(tokenizer) - 100, (size,)).tolist() for size in lengths]
         return {"prompt_ids": ids, "completion_ids": rows, "logprobs": None}
 
@@ -271,13 +269,13 @@ def peak(name, adapter, length, folder):
             model=model,
             reward_funcs=lambda completions, **_: [float(index) for index in range(len(completions))],
             args=HICRAConfig(
-                output, per_device_train_batch_size=1, gradient_accumulation_steps=2, num_generations=2, max_steps=2,
+                output, per_device_train_batch_size=1, gradient_accumulation_steps=4, num_generations=4, max_steps=2,
                 max_completion_length=length, gradient_checkpointing=True, bf16=ON_GPU, use_cpu=not ON_GPU,
                 report_to="none", save_strategy="no", logging_steps=1, disable_tqdm=True,
             ),
             train_dataset=Dataset.from_dict({"prompt": ["Find all x."] * 8}),
             processing_class=tokenizer,
-            rollout_func=two_rows,
+            rollout_func=four_rows,
             peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear") if adapter else None,
         )  # fmt: skip
         trainer.remove_callback(PrinterCallback)

@@ -14,6 +14,7 @@ from datasets import Dataset, load_dataset
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from hicra_trl.training.dry_run.architectures import PUBLISHED
 from labeler import train_tokenizer
 
 
@@ -45,6 +46,13 @@ class Shape:
     gradient_checkpointing: bool
 
 
+def published(name):
+    """Sizes of a Qwen3 with tied embeddings."""
+    return {
+        size: number for size, number in PUBLISHED[name].items() if size not in ("model_type", "tie_word_embeddings")
+    }
+
+
 SHAPES = {
     "small": Shape(
         {
@@ -62,19 +70,7 @@ SHAPES = {
         gradient_checkpointing=False,
     ),
     "qwen3-0.6b": Shape(
-        {
-            "vocab_size": 151_936,
-            "hidden_size": 1024,
-            "intermediate_size": 3072,
-            "num_hidden_layers": 28,
-            "num_attention_heads": 16,
-            "num_key_value_heads": 8,
-            "head_dim": 128,
-        },
-        completions=64,
-        tokens=1024,
-        at_once=8,
-        gradient_checkpointing=True,
+        published("Qwen/Qwen3-0.6B"), completions=64, tokens=1024, at_once=8, gradient_checkpointing=True
     ),
 }
 
