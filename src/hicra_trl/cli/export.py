@@ -1,11 +1,11 @@
 """`hicra export`: a run's model as one plain folder, and on the Hub."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..training.export.export import check_target, export, make_repository, push
 from ..training.export.weights import Trained, find_trained
-from .parsing import help_text, parse, refuse_unknown, stop
+from .parsing import run_command
 
 
 PROG = "hicra export"
@@ -47,43 +47,37 @@ class ExportArguments:
             Say what would be done and stop.
     """
 
-    run: str | None = field(default=None, metadata={"help": "The output_dir of a run, or one of its checkpoints."})
-    checkpoint: int | None = field(
-        default=None, metadata={"help": "Step of the checkpoint to take. Default: the last complete weights."}
-    )
-    output_dir: str | None = field(default=None, metadata={"help": "The new folder. Default: RUN-export."})
-    push_to: str | None = field(default=None, metadata={"help": "Model on the Hub to push the folder to."})
-    private: bool = field(default=False, metadata={"help": "Make a new repository private."})
-    dry_run: bool = field(default=False, metadata={"help": "Say what would be done and stop."})
+    run: str | None = None
+    checkpoint: int | None = None
+    output_dir: str | None = None
+    push_to: str | None = None
+    private: bool = False
+    dry_run: bool = False
 
 
 def run(argv: list[str]) -> int:
     """Exports and returns the exit status."""
-    if not argv or {"-h", "--help"} & set(argv):
-        print(help_text(PROG, DESCRIPTION, (ExportArguments,)))
-        return 0
-    argv = argv if argv[0].startswith("-") else ["--run", *argv]
-    args, remaining = parse((ExportArguments,), argv, PROG)
-    refuse_unknown(PROG, remaining)
-    try:
-        if args.run is None:
-            raise ValueError("expected a run: hicra export RUN")
-        trained = find_trained(args.run, args.checkpoint)
-        output_dir = Path(args.output_dir or _default_folder(trained))
-        check_target(output_dir)
-        if args.dry_run:
-            print(plan(trained, output_dir, args.push_to))
-            return 0
-        # Before the work, which a repository that cannot be made would waste.
-        if args.push_to:
-            make_repository(args.push_to, args.private)
-        folder = export(trained, output_dir)
-        print(f"exported step {trained.step} of {trained.run.name}: {folder}")
-        if args.push_to:
-            print(f"published: {args.push_to}@{push(folder, args.push_to)}")
-    except (ValueError, OSError) as error:
-        stop(PROG, error)
-    return 0
+    argv = argv if not argv or argv[0].startswith("-") else ["--run", *argv]
+    return run_command(PROG, (ExportArguments,), argv, export_run)
+
+
+def export_run(args: ExportArguments) -> None:
+    """Makes the folder, and pushes it if asked to."""
+    if args.run is None:
+        raise ValueError("expected a run: hicra export RUN")
+    trained = find_trained(args.run, args.checkpoint)
+    output_dir = Path(args.output_dir or _default_folder(trained))
+    check_target(output_dir)
+    if args.dry_run:
+        print(plan(trained, output_dir, args.push_to))
+        return
+    # Before the work, which a repository that cannot be made would waste.
+    if args.push_to:
+        make_repository(args.push_to, args.private)
+    folder = export(trained, output_dir)
+    print(f"exported step {trained.step} of {trained.run.name}: {folder}")
+    if args.push_to:
+        print(f"published: {args.push_to}@{push(folder, args.push_to)}")
 
 
 def plan(trained: Trained, output_dir: Path, push_to: str | None) -> str:

@@ -1,6 +1,6 @@
 """`hicra highlight`: planning tokens marked in an HTML page."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from pyarrow import ArrowInvalid
 from ..analysis.highlight import trace_block
 from ..analysis.page import write
 from ..grams import GramMatcher, StrategicGrams
-from .parsing import help_text, parse, refuse_unknown, stop
+from .parsing import run_command
 
 
 PROG = "hicra highlight"
@@ -38,37 +38,29 @@ class HighlightArguments:
             Most completions to show of a parquet file.
     """
 
-    input: str | None = field(
-        default=None, metadata={"help": "A text file, or a parquet file with a 'completion' column."}
-    )
-    output: str | None = field(default=None, metadata={"help": "The HTML file. Default: the input's name with .html."})
-    strategic_grams: str = field(
-        default="paper", metadata={"help": "'paper', a text file with one gram a line, or a folder."}
-    )
-    limit: int = field(default=20, metadata={"help": "Most completions to show of a parquet file."})
+    input: str | None = None
+    output: str | None = None
+    strategic_grams: str = "paper"
+    limit: int = 20
 
 
 def run(argv: list[str]) -> int:
     """Writes the page and returns the exit status."""
-    if not argv or {"-h", "--help"} & set(argv):
-        print(help_text(PROG, DESCRIPTION, (HighlightArguments,)))
-        return 0
-    args, remaining = parse((HighlightArguments,), argv, PROG)
-    refuse_unknown(PROG, remaining)
-    try:
-        if args.limit < 1:
-            raise ValueError(f"limit must be at least 1, got {args.limit}")
-        texts = read_texts(args.input, args.limit)
-        grams = StrategicGrams.load(args.strategic_grams)
-    except (ValueError, OSError) as error:
-        stop(PROG, error)
+    return run_command(PROG, (HighlightArguments,), argv, highlight)
+
+
+def highlight(args: HighlightArguments) -> None:
+    """Writes the page."""
+    if args.limit < 1:
+        raise ValueError(f"limit must be at least 1, got {args.limit}")
+    texts = read_texts(args.input, args.limit)
+    grams = StrategicGrams.load(args.strategic_grams)
     matcher = GramMatcher(grams)
     blocks = [trace_block(heading, text, matcher) for heading, text in texts]
     title = f"Strategic grams in {Path(args.input).name}"
     lead = f'<h1>Strategic grams</h1>\n<p class="lead">{len(grams)} grams, fingerprint {grams.fingerprint}</p>'
     path = write(args.output or Path(args.input).with_suffix(".html"), title, "\n".join([lead, *blocks]))
     print(f"{len(texts)} text{'s' if len(texts) != 1 else ''} highlighted: {path}")
-    return 0
 
 
 def read_texts(source: str | None, limit: int) -> list[tuple[str, str]]:

@@ -1,14 +1,14 @@
 """`hicra lexicon`: look into lexicons of strategic grams."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
 from ..grams import Corpus, CorpusArguments, StrategicGrams
 from ..grams.coverage import TOO_COMMON, Coverage, compare, findings, measure
 from .mine import cluster_table
-from .parsing import help_text, parse, refuse_unknown, stop
+from .parsing import run_command, stop
 
 
 PROG = "hicra lexicon"
@@ -46,15 +46,13 @@ class LexiconArguments:
             For `sensitivity`: the figure. Defaults to `sensitivity.png` in the run's folder.
     """
 
-    top: int = field(default=20, metadata={"help": "Clusters or grams to show."})
-    members: int = field(default=6, metadata={"help": "Grams to show of each cluster."})
-    private: bool = field(default=False, metadata={"help": "For push: make a new dataset private."})
-    license: str = field(default="apache-2.0", metadata={"help": "For push: licence in the dataset's card."})
-    fraction: float = field(default=0.3, metadata={"help": "For sensitivity: share of the grams to remove."})
-    seeds: int = field(default=5, metadata={"help": "For sensitivity: number of random removals."})
-    output: str | None = field(
-        default=None, metadata={"help": "For sensitivity: the figure. Default: sensitivity.png in the run's folder."}
-    )
+    top: int = 20
+    members: int = 6
+    private: bool = False
+    license: str = "apache-2.0"
+    fraction: float = 0.3
+    seeds: int = 5
+    output: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("top", "members", "seeds"):
@@ -66,25 +64,19 @@ class LexiconArguments:
 
 def run(argv: list[str]) -> int:
     """Runs one action and returns the exit status."""
-    if not argv or {"-h", "--help"} & set(argv):
-        print(help_text(PROG, DESCRIPTION, (LexiconArguments, CorpusArguments)))
-        return 0
     action, *rest = argv
     if action not in ACTIONS:
         stop(PROG, f"unknown action {action!r}, expected one of {', '.join(ACTIONS)}")
     function, names = ACTIONS[action]
     given = list(takewhile(lambda argument: not argument.startswith("--"), rest))
-    prog = f"{PROG} {action}"
-    args, corpus_args, remaining = parse((LexiconArguments, CorpusArguments), rest[len(given) :], prog)
-    refuse_unknown(prog, remaining)
     least = sum(not name.startswith("[") for name in names)
-    if not least <= len(given) <= len(names):
-        stop(prog, f"expected {' '.join(names)}, got {' '.join(given) or 'nothing'}")
-    try:
-        print(function(given, args, corpus_args))
-    except (ValueError, OSError) as error:
-        stop(prog, error)
-    return 0
+
+    def act(args: LexiconArguments, corpus: CorpusArguments) -> None:
+        if not least <= len(given) <= len(names):
+            raise ValueError(f"expected {' '.join(names)}, got {' '.join(given) or 'nothing'}")
+        print(function(given, args, corpus))
+
+    return run_command(f"{PROG} {action}", (LexiconArguments, CorpusArguments), rest[len(given) :], act)
 
 
 def show(given: list[str], args: LexiconArguments, corpus: CorpusArguments) -> str:

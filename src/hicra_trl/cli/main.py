@@ -3,6 +3,8 @@
 import importlib
 import sys
 
+from .help import help_page
+
 
 COMMANDS = {
     "train": "train a model with HICRA (or GRPO, at alpha 0) from a recipe",
@@ -13,6 +15,8 @@ COMMANDS = {
     "export": "make one plain folder of a run's model: adapters merged, shards put together; push it to the Hub",
     "highlight": "mark the planning tokens of a text or of a run's completions in an HTML page",
 }
+# What needs no arguments; the others say how they are used.
+RUN_BARE = ("playground",)
 
 HELP = """usage: hicra COMMAND [options]
 
@@ -21,7 +25,7 @@ Hierarchy-aware credit assignment (HICRA) for TRL.
 commands:
 {commands}
 
-`hicra COMMAND --help` explains each. Try: hicra playground""".format(
+`hicra COMMAND --help` explains each, `--help_all` at length. Try: hicra playground""".format(
     commands="\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items())
 )
 
@@ -35,8 +39,13 @@ def main(argv: list[str] | None = None) -> int:
     if argv[0] not in COMMANDS:
         print(f"hicra: unknown command {argv[0]!r}, expected one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    # Imported here: `hicra --help` must not wait for torch.
-    return importlib.import_module(f"hicra_trl.cli.{argv[0]}").run(argv[1:])
+    command, *rest = argv
+    asked = set(rest) & {"-h", "--help", "--help_all"}
+    if asked or (not rest and command not in RUN_BARE):
+        print(help_page(command, everything="--help_all" in asked))
+        return 0
+    # Imported here: help must not wait for torch.
+    return importlib.import_module(f"hicra_trl.cli.{command}").run(rest)
 
 
 if __name__ == "__main__":

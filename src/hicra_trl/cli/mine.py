@@ -2,18 +2,17 @@
 
 import os
 import shutil
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from ..grams import Corpus, CorpusArguments, MiningConfig, StrategicGrams, mine_strategic_grams
-from .parsing import check_recipe, help_text, parse, refuse_unknown, stop
+from .parsing import parse, run_command
 
 
 PROG = "hicra mine"
-PRESETS = ("default", "paper")
+PRESETS = {"default": MiningConfig, "paper": MiningConfig.paper}
 
 DESCRIPTION = """Mines strategic grams from correct solutions: n-grams, semantic clusters, and the clusters that many
 solutions use (paper, section 2.1).
@@ -51,42 +50,36 @@ class MineArguments:
             Print the settings and the first solution, and stop.
     """
 
-    output_dir: str = field(default="strategic_grams", metadata={"help": "Folder of the lexicon."})
-    preset: str = field(
-        default="default", metadata={"help": "'default', or 'paper' for its three steps literally. Set fields win."}
-    )
-    num_proc: int = field(default=1, metadata={"help": "Processes that count."})
-    work_folder: str | None = field(
-        default=None, metadata={"help": "Where intermediate results are kept. Default: <output_dir>.work, until done."}
-    )
-    push_to_hub: str | None = field(default=None, metadata={"help": "Publish the lexicon as this dataset, user/name."})
-    private: bool = field(default=False, metadata={"help": "Make a new dataset on the Hub private."})
-    license: str = field(default="apache-2.0", metadata={"help": "Licence in the dataset's card."})
-    dry_run: bool = field(default=False, metadata={"help": "Print the settings and the first solution, and stop."})
+    output_dir: str = "strategic_grams"
+    preset: str = "default"
+    num_proc: int = 1
+    work_folder: str | None = None
+    push_to_hub: str | None = None
+    private: bool = False
+    license: str = "apache-2.0"
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset must be {' or '.join(PRESETS)}, got {self.preset!r}")
 
 
 def run(argv: list[str]) -> int:
     """Mines a lexicon and returns the exit status."""
-    if not argv or {"-h", "--help"} & set(argv):
-        print(help_text(PROG, DESCRIPTION, (CorpusArguments, MineArguments, MiningConfig)))
-        return 0
-    argv = [part for argument in argv for part in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
-    try:
-        preset = _preset(argv)
-    except (ValueError, OSError, yaml.YAMLError) as error:
-        stop(PROG, error)
-    corpus_args, args, config, remaining = parse((CorpusArguments, MineArguments, preset), argv, PROG)
-    refuse_unknown(PROG, remaining)
-    try:
-        corpus = Corpus(corpus_args)
-        if args.dry_run:
-            print(plan(corpus, args, config))
-            return 0
-        work = Path(args.work_folder or f"{os.path.normpath(args.output_dir)}.work")
-        grams = mine_strategic_grams(corpus, config, num_proc=args.num_proc, work_folder=work)
-        grams.save(args.output_dir)
-    except (ValueError, OSError) as error:
-        stop(PROG, error)
+    types = (CorpusArguments, MineArguments, MiningConfig)
+    preset = parse(types, argv, PROG)[1].preset
+    return run_command(PROG, types, argv, mine, defaults=vars(PRESETS[preset]()))
+
+
+def mine(corpus_args: CorpusArguments, args: MineArguments, config: MiningConfig) -> None:
+    """Mines a lexicon, saves it, and publishes it if asked to."""
+    corpus = Corpus(corpus_args)
+    if args.dry_run:
+        print(plan(corpus, args, config))
+        return
+    work = Path(args.work_folder or f"{os.path.normpath(args.output_dir)}.work")
+    grams = mine_strategic_grams(corpus, config, num_proc=args.num_proc, work_folder=work)
+    grams.save(args.output_dir)
     if args.work_folder is None:
         shutil.rmtree(work)
     print(summary(grams))
@@ -95,11 +88,10 @@ def run(argv: list[str]) -> int:
         try:
             revision = grams.push_to_hub(args.push_to_hub, args.private, args.license)
         except ValueError as error:
-            stop(
-                PROG, f"{error}; the lexicon is in {args.output_dir}, and 'hicra lexicon push' publishes it from there"
-            )
+            raise ValueError(
+                f"{error}; the lexicon is in {args.output_dir}, and 'hicra lexicon push' publishes it from there"
+            ) from error
         print(f"published: {args.push_to_hub}@{revision}")
-    return 0
 
 
 def summary(grams: StrategicGrams, top: int = 10) -> str:
@@ -137,21 +129,3 @@ def plan(corpus: Corpus, args: MineArguments, config: MiningConfig) -> str:
     first = " ".join(next(iter(corpus)).split())
     shown = yaml.safe_dump({name: value for name, value in settings.items() if value is not None}, sort_keys=False)
     return f"{shown}\nfirst solution: {first[:300]}{'...' if len(first) > 300 else ''}"
-
-
-def _preset(argv: list[str]) -> type[MiningConfig]:
-    """[`MiningConfig`] with the defaults of the preset that the command line or the recipe names."""
-    check_recipe(argv)
-    name: Any = MineArguments.preset
-    if "--config" in argv:
-        recipe = yaml.safe_load(Path(argv[argv.index("--config") + 1]).read_text(encoding="utf-8"))
-        name = recipe.get("preset", name) if isinstance(recipe, dict) else name
-    if "--preset" in argv[:-1]:
-        name = argv[argv.index("--preset") + 1]
-    if name not in PRESETS:
-        raise ValueError(f"preset must be {' or '.join(PRESETS)}, got {name!r}")
-    if name == "default":
-        return MiningConfig
-    literal = MiningConfig.paper()
-    changed = [(f.name, f.type, field(default=getattr(literal, f.name), metadata=f.metadata)) for f in fields(literal)]
-    return make_dataclass("MiningConfig", changed, bases=(MiningConfig,))

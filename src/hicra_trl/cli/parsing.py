@@ -1,38 +1,14 @@
 """Parsing as every subcommand does it: dataclasses, a YAML recipe, overrides; one line for wrong input."""
 
-import argparse
-import copy
 import sys
-from collections.abc import Sequence
-from dataclasses import fields, make_dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from transformers import HfArgumentParser
-from trl import TrlParser
 
-
-class OneLineParser(TrlParser):
-    """[`~trl.TrlParser`] that says what is wrong in one line, and takes no abbreviated flags."""
-
-    def __init__(self, dataclass_types: Any, prog: str) -> None:
-        super().__init__(dataclass_types, prog=prog, allow_abbrev=False, add_help=False)
-
-    def error(self, message: str) -> NoReturn:
-        """Exits with status 2."""
-        stop(self.prog, message)
-
-
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=34, width=110)
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        # The parser adds a spelling with hyphens to every flag.
-        shown = copy.copy(action)
-        shown.option_strings = [flag for flag in action.option_strings if "-" not in flag.removeprefix("--")]
-        return super()._format_action_invocation(shown)
+from .help import help_page
 
 
 def stop(prog: str, message: object) -> NoReturn:
@@ -41,9 +17,11 @@ def stop(prog: str, message: object) -> NoReturn:
     raise SystemExit(2)
 
 
-def parse(types: Sequence[type], argv: list[str], prog: str) -> tuple[Any, ...]:
+def parse(
+    types: Sequence[type], argv: list[str], prog: str, defaults: dict[str, Any] | None = None
+) -> tuple[Any, ...]:
     """
-    Parses a recipe and its overrides.
+    Parses a recipe and its overrides. `--field=value` and `--field value` are the same.
 
     Args:
         types (`Sequence[type]`):
@@ -52,13 +30,22 @@ def parse(types: Sequence[type], argv: list[str], prog: str) -> tuple[Any, ...]:
             Arguments behind the subcommand.
         prog (`str`):
             Name in messages, such as `"hicra train"`.
+        defaults (`dict`, *optional*):
+            Values of fields that neither the recipe nor the command line sets.
 
     Returns:
         `tuple`: the instances, and the list of arguments that no dataclass has.
     """
+    argv = [part for argument in argv for part in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
+    # Imported here: commands that only read do not wait for it.
+    from trl import TrlParser
+
+    parser = TrlParser(types, prog=prog, allow_abbrev=False, add_help=False)
+    parser.error = partial(stop, prog)
+    parser.set_defaults(**(defaults or {}))
     try:
         check_recipe(argv)
-        *parsed, from_recipe, remaining = OneLineParser(types, prog).parse_args_and_config(
+        *parsed, from_recipe, remaining = parser.parse_args_and_config(
             argv, return_remaining_strings=True, separate_remaining_strings=True
         )
     except (ValueError, OSError, yaml.YAMLError) as error:
@@ -86,10 +73,40 @@ def refuse_unknown(prog: str, remaining: list[str]) -> None:
         stop(prog, f"unknown arguments: {' '.join(remaining)}")
 
 
-def help_text(prog: str, description: str, types: Sequence[type], names: Sequence[str] | None = None) -> str:
-    """Help on the fields of `types`, or on those of them that `names` lists."""
-    chosen = [f for kind in types for f in fields(kind) if f.init and (names is None or f.name in names)]
-    shown = make_dataclass("Options", [(f.name, f.type, f) for f in chosen], kw_only=True)
-    parser = HfArgumentParser(shown, prog=prog, description=description, formatter_class=_HelpFormatter)
-    parser.usage = f"{prog} [--config recipe.yaml] [--field value ...]"
-    return parser.format_help()
+def run_command(
+    prog: str,
+    types: Sequence[type],
+    argv: list[str],
+    function: Callable[..., int | None],
+    defaults: dict[str, Any] | None = None,
+) -> int:
+    """
+    Parses the arguments of a command and calls what does its work; what is wrong is said in one line.
+
+    Args:
+        prog (`str`):
+            Name in messages, such as `"hicra mine"`.
+        types (`Sequence[type]`):
+            Dataclasses to fill.
+        argv (`list[str]`):
+            Arguments behind the subcommand.
+        function (`Callable`):
+            Called with one instance of each of `types`. Returns an exit status, or `None` where all went well; a
+            `ValueError` or an `OSError` is wrong input.
+        defaults (`dict`, *optional*):
+            Values of fields that neither the recipe nor the command line sets.
+
+    Returns:
+        `int`: the exit status.
+    """
+    *parsed, remaining = parse(types, argv, prog, defaults)
+    refuse_unknown(prog, remaining)
+    try:
+        return function(*parsed) or 0
+    except (ValueError, OSError) as error:
+        stop(prog, error)
+
+
+def help_text(prog: str, *_: Any) -> str:
+    """Help on a command, for those that still print it themselves."""
+    return help_page(prog.removeprefix("hicra "))

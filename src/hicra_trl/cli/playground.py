@@ -1,7 +1,7 @@
 """`hicra playground`: the quickstart."""
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..analysis.comparison import comparison_text
@@ -9,7 +9,7 @@ from ..analysis.report import write_report
 from ..playground import PretrainConfig
 from ..playground.experiment import METHODS, run_experiment
 from . import train
-from .parsing import help_text, parse, refuse_unknown, stop
+from .parsing import run_command
 
 
 PROG = "hicra playground"
@@ -40,38 +40,29 @@ class PlaygroundArguments:
             Steps of the pretraining. With fewer, execution is not mastered.
     """
 
-    seeds: int = field(default=1, metadata={"help": "Train both methods with the seeds 1 to this."})
-    folder: str = field(default="runs/playground", metadata={"help": "Where everything goes."})
-    recipes: str | None = field(
-        default=None, metadata={"help": "Folder with grpo.yaml and hicra.yaml. Default: the package's own."}
-    )
-    pretrain_steps: int = field(
-        default=PretrainConfig().steps,
-        metadata={"help": "Steps of the pretraining. With fewer than the default, execution is not mastered."},
-    )
+    seeds: int = 1
+    folder: str = "runs/playground"
+    recipes: str | None = None
+    pretrain_steps: int = PretrainConfig().steps
 
 
 def run(argv: list[str]) -> int:
     """Runs the comparison and returns the exit status."""
-    if {"-h", "--help"} & set(argv):
-        print(help_text(PROG, DESCRIPTION, (PlaygroundArguments,)))
-        return 0
-    args, remaining = parse((PlaygroundArguments,), argv, PROG)
-    refuse_unknown(PROG, remaining)
+    return run_command(PROG, (PlaygroundArguments,), argv, compare)
+
+
+def compare(args: PlaygroundArguments) -> int:
+    """Pretrains, trains, and reports; returns the exit status."""
     for name in ("seeds", "pretrain_steps"):
         if getattr(args, name) < 1:
-            stop(PROG, f"{name} must be at least 1, got {getattr(args, name)}")
-    folder = Path(args.folder)
-    pretraining = PretrainConfig(steps=args.pretrain_steps)
+            raise ValueError(f"{name} must be at least 1, got {getattr(args, name)}")
     recipes = Path(args.recipes) if args.recipes else default_recipes()
     for method in METHODS:
         if not (recipes / f"{method}.yaml").is_file():
-            stop(PROG, f"no recipe at {recipes / method}.yaml")
-    seeds = range(1, args.seeds + 1)
+            raise ValueError(f"no recipe at {recipes / method}.yaml")
+    folder, seeds = Path(args.folder), range(1, args.seeds + 1)
     try:
-        folders = run_experiment(folder, recipes, seeds, train.run, pretraining)
-    except ValueError as error:
-        stop(PROG, error)
+        folders = run_experiment(folder, recipes, seeds, train.run, PretrainConfig(steps=args.pretrain_steps))
     except RuntimeError as error:
         print(f"{PROG}: {error}", file=sys.stderr)
         return 1

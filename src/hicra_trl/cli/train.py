@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import datasets
@@ -65,10 +65,8 @@ class LaunchArguments:
             Print the plan and stop.
     """
 
-    resume: str | None = field(
-        default=None, metadata={"help": "Folder of a run to go on with, from its newest whole checkpoint."}
-    )
-    dry_run: bool = field(default=False, metadata={"help": "Print the plan and stop."})
+    resume: str | None = None
+    dry_run: bool = False
 
 
 def run(argv: list[str]) -> int:

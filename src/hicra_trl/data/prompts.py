@@ -51,7 +51,7 @@ class DataArguments:
             Column of the gold answers. Defaults to the first of `answer`, `solution` that is there.
         gold_marker (`str`, *optional*):
             Keep of each gold answer only what follows the last marker: `"####"` for GSM8K.
-        prompt_format (`str`, *optional*, defaults to `"chat"`):
+        prompt_format (`Literal["chat", "text"]`, *optional*, defaults to `"chat"`):
             How a problem of plain text becomes a prompt: `"chat"` makes it a user turn, `"text"` leaves it as it is.
         instruction (`str`, *optional*):
             Appended to each problem of plain text, after an empty line. Defaults to asking for the answer in
@@ -59,53 +59,21 @@ class DataArguments:
             one stays plain.
     """
 
-    dataset_name: str | None = field(
-        default=None,
-        metadata={"help": "dapo, deepscaler, virl39k, a JSONL or parquet file, or a dataset on the Hub."},
-    )
-    extra_datasets: list[str] = field(
-        default_factory=list, metadata={"help": "More datasets to train on, put behind dataset_name."}
-    )
-    dataset_path: list[str] = field(
-        default_factory=list,
-        metadata={"help": "A file or folder for dataset_name and each of extra_datasets, instead of the Hub."},
-    )
-    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of dataset_name on the Hub."})
-    dataset_split: str = field(default="train", metadata={"help": "Split to train on."})
-    decontaminate: list[str] = field(
-        default_factory=list,
-        metadata={"help": "Benchmarks (files, user/dataset[:config]): prompts that overlap with their problems go."},
-    )
-    decontaminate_ngram: int = field(
-        default=NGRAM, metadata={"help": "Words of the n-grams by which prompts and benchmarks are compared."}
-    )
-    decontaminate_coverage: float = field(
-        default=COVERAGE, metadata={"help": "Share of words in shared n-grams from which a prompt is dropped."}
-    )
-    eval_dataset_name: str | None = field(
-        default=None,
-        metadata={"help": "Dataset to evaluate on during training (with eval_strategy). Default: dataset_name."},
-    )
-    eval_dataset_split: str | None = field(
-        default=None, metadata={"help": "Split to evaluate on. Default: 'train' for a file, 'test' on the Hub."}
-    )
-    prompt_column: str | None = field(
-        default=None, metadata={"help": "Column of the problems. Default: prompt, problem or question."}
-    )
-    gold_column: str | None = field(
-        default=None, metadata={"help": "Column of the gold answers. Default: answer or solution."}
-    )
-    gold_marker: str | None = field(
-        default=None,
-        metadata={"help": "Keep of each gold answer what follows the last marker, such as '####' for GSM8K."},
-    )
-    prompt_format: Literal["chat", "text"] = field(
-        default="chat", metadata={"help": "'chat' makes a plain problem a user turn, 'text' leaves it plain."}
-    )
-    instruction: str = field(
-        default=BOXED_INSTRUCTION,
-        metadata={"help": "Appended to each plain problem; empty for none. A column named prompt is left alone."},
-    )
+    dataset_name: str | None = None
+    extra_datasets: list[str] = field(default_factory=list)
+    dataset_path: list[str] = field(default_factory=list)
+    dataset_config: str | None = None
+    dataset_split: str = "train"
+    decontaminate: list[str] = field(default_factory=list)
+    decontaminate_ngram: int = NGRAM
+    decontaminate_coverage: float = COVERAGE
+    eval_dataset_name: str | None = None
+    eval_dataset_split: str | None = None
+    prompt_column: str | None = None
+    gold_column: str | None = None
+    gold_marker: str | None = None
+    prompt_format: Literal["chat", "text"] = "chat"
+    instruction: str = BOXED_INSTRUCTION
 
     def __post_init__(self) -> None:
         # A recipe may give a single string where the command line gives a list of one.

@@ -52,7 +52,7 @@ class EvalArguments:
             Samples of each item. Defaults to what each benchmark says.
         max_items (`int`, *optional*):
             Only the first items of each benchmark.
-        engine (`str`, *optional*, defaults to `"transformers"`):
+        engine (`Literal["transformers", "vllm", "server"]`, *optional*, defaults to `"transformers"`):
             What samples: `"transformers"`, `"vllm"`, or a `"server"` with an OpenAI-compatible interface.
         temperature (`float`, *optional*, defaults to `0.6`):
             Sampling temperature; 0 is greedy.
@@ -64,7 +64,7 @@ class EvalArguments:
             Most tokens of a completion. Prompt and completion together never exceed the model's context length.
         seed (`int`, *optional*, defaults to `0`):
             Every sample's own seed depends on it.
-        prompt_format (`str`, *optional*, defaults to `"chat"`):
+        prompt_format (`Literal["chat", "text"]`, *optional*, defaults to `"chat"`):
             How a problem becomes a prompt: `"chat"` is a user turn in the model's chat template, `"text"` is plain.
         instruction (`str`, *optional*):
             Appended to each problem, after an empty line. Defaults to asking for the answer in `\\boxed{}`; empty for
@@ -76,7 +76,8 @@ class EvalArguments:
         answer_after_think (`bool`, *optional*, defaults to `False`):
             Judge only what follows the last `</think>`: a completion without one has no answer.
         strategic_grams (`str`, *optional*, defaults to `"paper"`):
-            The lexicon that planning tokens are counted with, as [`~hicra_trl.grams.StrategicGrams.load`] takes it.
+            The lexicon that planning tokens are counted with: `"paper"`, or a file, a folder, or a dataset on the Hub
+            that [`~hicra_trl.grams.StrategicGrams.load`] takes.
         dtype (`str`, *optional*, defaults to `"auto"`):
             Type of the weights: `"auto"` is the one they are stored in.
         batch_size (`int`, *optional*, defaults to `32`):
@@ -106,78 +107,37 @@ class EvalArguments:
         `ValueError`: for a setting that is missing or out of its range, or two that contradict each other.
     """
 
-    model: str | None = field(
-        default=None,
-        metadata={"help": "A folder, a model on the Hub, 'playground', or the name that a server knows."},
-    )
-    model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit of a model on the Hub."})
-    trust_remote_code: bool = field(
-        default=False, metadata={"help": "Run the code that a model on the Hub brings along."}
-    )
-    benchmarks: list[str] = field(default_factory=list, metadata={"help": "Names of benchmarks."})
-    override: list[str] = field(
-        default_factory=list,
-        metadata={"help": "Facts of benchmarks to replace, each NAME.FIELD=VALUE: aime24.dataset=my_aime24.jsonl"},
-    )
-    num_samples: int | None = field(
-        default=None, metadata={"help": "Samples of each item. Default: what each benchmark says."}
-    )
-    max_items: int | None = field(default=None, metadata={"help": "Only the first items of each benchmark."})
-    engine: Literal["transformers", "vllm", "server"] = field(
-        default="transformers",
-        metadata={"help": "What samples: transformers, vllm, or a server with an OpenAI-compatible interface."},
-    )
-    temperature: float = field(default=0.6, metadata={"help": "Sampling temperature; 0 is greedy."})
-    top_p: float = field(
-        default=0.95, metadata={"help": "Sample from the smallest set of tokens with this probability."}
-    )
-    top_k: int = field(default=0, metadata={"help": "Sample from this many tokens; 0 is off."})
-    max_tokens: int = field(
-        default=32768, metadata={"help": "Most tokens of a completion, within the model's context length."}
-    )
-    seed: int = field(default=0, metadata={"help": "Every sample's own seed depends on it."})
-    prompt_format: Literal["chat", "text"] = field(
-        default="chat", metadata={"help": "'chat' is a user turn in the model's chat template, 'text' is plain."}
-    )
-    instruction: str = field(
-        default=BOXED_INSTRUCTION,
-        metadata={"help": "Appended to each problem, after an empty line; empty for none."},
-    )
-    system_prompt: str | None = field(default=None, metadata={"help": "A system turn before the problem."})
-    enable_thinking: bool | None = field(
-        default=None, metadata={"help": "Passed to the chat template where it is set."}
-    )
-    answer_after_think: bool = field(
-        default=False, metadata={"help": "Judge only what follows the last </think>; without one, no answer."}
-    )
-    strategic_grams: str = field(
-        default="paper", metadata={"help": "'paper', a text file with one gram a line, a folder, or a Hub dataset."}
-    )
-    dtype: str = field(default="auto", metadata={"help": "Type of the weights; 'auto' is the one they are stored in."})
-    batch_size: int = field(default=32, metadata={"help": "Completions that transformers samples together."})
-    max_model_length: int | None = field(
-        default=None, metadata={"help": "Context length. Default: the one in the model's config."}
-    )
-    tensor_parallel_size: int = field(default=1, metadata={"help": "GPUs that vLLM spreads the model over."})
-    gpu_memory_utilization: float = field(default=0.9, metadata={"help": "Share of a GPU's memory that vLLM takes."})
-    paper_model: str | None = field(
-        default=None, metadata={"help": "Put the paper's figures of this base model beside, such as Qwen3-4B-Base."}
-    )
-    base_url: str | None = field(
-        default=None, metadata={"help": "Address of the server, such as http://localhost:8000/v1."}
-    )
-    api_key_env: str = field(
-        default="OPENAI_API_KEY", metadata={"help": "Environment variable with the server's key, where one is needed."}
-    )
-    concurrency: int = field(default=64, metadata={"help": "Requests that a server gets at once."})
-    output_dir: str = field(
-        default="runs/eval",
-        metadata={"help": "Folder of samples and results. The same command goes on with what is there."},
-    )
-    dry_run: bool = field(default=False, metadata={"help": "Print the plan and the first prompt, and stop."})
-    push_to_hub: str | None = field(
-        default=None, metadata={"help": "Add the results to this model on the Hub, user/name."}
-    )
+    model: str | None = None
+    model_revision: str | None = None
+    trust_remote_code: bool = False
+    benchmarks: list[str] = field(default_factory=list)
+    override: list[str] = field(default_factory=list)
+    num_samples: int | None = None
+    max_items: int | None = None
+    engine: Literal["transformers", "vllm", "server"] = "transformers"
+    temperature: float = 0.6
+    top_p: float = 0.95
+    top_k: int = 0
+    max_tokens: int = 32768
+    seed: int = 0
+    prompt_format: Literal["chat", "text"] = "chat"
+    instruction: str = BOXED_INSTRUCTION
+    system_prompt: str | None = None
+    enable_thinking: bool | None = None
+    answer_after_think: bool = False
+    strategic_grams: str = "paper"
+    dtype: str = "auto"
+    batch_size: int = 32
+    max_model_length: int | None = None
+    tensor_parallel_size: int = 1
+    gpu_memory_utilization: float = 0.9
+    paper_model: str | None = None
+    base_url: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"
+    concurrency: int = 64
+    output_dir: str = "runs/eval"
+    dry_run: bool = False
+    push_to_hub: str | None = None
 
     def __post_init__(self) -> None:
         if not self.model:

@@ -1,6 +1,6 @@
 """What a recipe says beside HICRAConfig and TRL's ModelConfig."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..data.prompts import DataArguments
 from .rewards import RewardArguments
@@ -28,16 +28,9 @@ class RunArguments(DataArguments, RewardArguments):
             Defaults to this machine's.
     """
 
-    held_out_dataset_name: str | None = field(
-        default=None, metadata={"help": "Problems to measure pass@k on while training, whatever the rewards."}
-    )
-    held_out_dataset_split: str | None = field(
-        default=None, metadata={"help": "Its split. Default: 'train' for a file, 'test' on the Hub."}
-    )
-    held_out_steps: int = field(default=50, metadata={"help": "Steps from one held-out measurement to the next."})
-    held_out_samples: int = field(default=4, metadata={"help": "Completions of each held-out problem."})
-    held_out_at_start: bool = field(default=True, metadata={"help": "Measure the base too, before the first step."})
-    accelerate_config: str | None = field(
-        default=None,
-        metadata={"help": "On what to run: a shipped Accelerate configuration (ddp, zero3, ...) or a path."},
-    )
+    held_out_dataset_name: str | None = None
+    held_out_dataset_split: str | None = None
+    held_out_steps: int = 50
+    held_out_samples: int = 4
+    held_out_at_start: bool = True
+    accelerate_config: str | None = None

@@ -1,6 +1,6 @@
 """Configuration of HICRA: GRPO's, with the paper's choices as defaults."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from transformers.utils import is_torch_bf16_gpu_available
@@ -21,7 +21,7 @@ class HICRAConfig(GRPOConfig):
     Args:
         alpha (`float`, *optional*, defaults to `0.2`):
             Amplification of the planning tokens' advantage, in [0, 1). 0 is GRPO, bit for bit.
-        credit_tokens (`str`, *optional*, defaults to `"planning"`):
+        credit_tokens (`Literal["planning", "random", "high_entropy"]`, *optional*, defaults to `"planning"`):
             Whose advantage `alpha` amplifies. `"planning"` is HICRA; the others are controls, with as many tokens in
             each completion as it has planning tokens: `"random"`, drawn uniformly, or `"high_entropy"`, those with the
             highest entropy of the policy before its update, which costs one more forward pass per generation.
@@ -45,9 +45,10 @@ class HICRAConfig(GRPOConfig):
         pass_threshold (`float`, *optional*, defaults to `1.0`):
             A completion counts as correct in `hicra/pass_at_k` if the first reward function gives it at least this.
         scale_rewards (`str`, *optional*, defaults to `"none"`):
-            No division by the standard deviation (paper, section 3).
+            What advantages are divided by. `"none"` is the paper's (section 3); `"group"` and `"batch"` are the
+            standard deviations of these.
         epsilon_high (`float`, *optional*, defaults to `0.28`):
-            Clip-higher (paper, section 4; DAPO).
+            Upper clipping bound, above `epsilon`: clip-higher (paper, section 4; DAPO).
         bf16 (`bool`, *optional*):
             Defaults to TRL's, bf16, where a GPU has it, and to float32 elsewhere.
 
@@ -60,55 +61,17 @@ class HICRAConfig(GRPOConfig):
             the one before has to stay.
     """
 
-    alpha: float = field(
-        default=0.2,
-        metadata={"help": "Amplification of the planning tokens' advantage, in [0, 1). 0 is GRPO, bit for bit."},
-    )
-    credit_tokens: CreditTokens = field(
-        default="planning",
-        metadata={
-            "help": "Whose advantage alpha amplifies: 'planning' tokens, or as a control as many 'random' or "
-            "'high_entropy' tokens in each completion."
-        },
-    )
-    completions_per_step: int | None = field(
-        default=None,
-        metadata={"help": "Completions of one optimizer step, over all processes; gives gradient_accumulation_steps."},
-    )
-    dynamic_sampling_attempts: int = field(
-        default=0,
-        metadata={"help": "Dynamic sampling: how often to sample other prompts for groups of equal rewards. 0: off."},
-    )
-    extended_completion_length: int | None = field(
-        default=None,
-        metadata={"help": "What max_completion_length becomes, once, when too many completions are cut. None: off."},
-    )
-    extend_clipped_ratio: float = field(default=0.2, metadata={"help": "Share of cut completions that is too many."})
-    extend_patience: int = field(
-        default=5, metadata={"help": "Generations in a row with too many cut completions before the limit goes up."}
-    )
-    strategic_grams: str = field(
-        default="paper",
-        metadata={"help": "Lexicon: 'paper', a text file with one gram a line, a folder, or a dataset on the Hub."},
-    )
-    pass_threshold: float = field(
-        default=1.0,
-        metadata={
-            "help": "A completion counts as correct in `hicra/pass_at_k` if the first reward function gives it at "
-            "least this."
-        },
-    )
-    scale_rewards: str = field(
-        default="none",
-        metadata={
-            "help": "Scaling of the advantages: 'none' (the paper's), 'group' (standard deviation of the group) or "
-            "'batch' (standard deviation of the batch)."
-        },
-    )
-    epsilon_high: float | None = field(
-        default=0.28,
-        metadata={"help": "Upper clipping bound (clip-higher). The paper follows DAPO: 0.28 above 0.2 below."},
-    )
+    alpha: float = 0.2
+    credit_tokens: CreditTokens = "planning"
+    completions_per_step: int | None = None
+    dynamic_sampling_attempts: int = 0
+    extended_completion_length: int | None = None
+    extend_clipped_ratio: float = 0.2
+    extend_patience: int = 5
+    strategic_grams: str = "paper"
+    pass_threshold: float = 1.0
+    scale_rewards: str = "none"
+    epsilon_high: float | None = 0.28
 
     def __post_init__(self) -> None:
         # TRL's default asks for bf16, and without a device for it refuses to start rather than train in float32.

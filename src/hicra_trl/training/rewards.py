@@ -32,7 +32,7 @@ class RewardArguments:
             Seconds in which two expressions must be compared; after them the answer is wrong.
         grader_workers (`int`, *optional*):
             Processes of each rank that compare expressions. Defaults to one per CPU core, at most 4.
-        unreadable_golds (`str`, *optional*, defaults to `"error"`):
+        unreadable_golds (`Literal["error", "drop"]`, *optional*, defaults to `"error"`):
             What happens where a gold answer has no meaning to the grader: `"error"`, or `"drop"` for training without
             these problems.
         overlong_buffer (`int`, *optional*, defaults to `4096`):
@@ -41,27 +41,13 @@ class RewardArguments:
             Its size at `max_completion_length`.
     """
 
-    reward_funcs: list[str] = field(
-        default_factory=lambda: ["boxed_accuracy"],
-        metadata={"help": "Rewards, summed: boxed_accuracy, overlong_penalty, or a dotted path."},
-    )
-    answer_after_think: bool = field(
-        default=False, metadata={"help": "boxed_accuracy takes only a box behind the last </think>."}
-    )
-    grader_timeout: float = field(
-        default=3.0, metadata={"help": "Seconds in which two expressions must be compared, or the answer is wrong."}
-    )
-    grader_workers: int | None = field(
-        default=None,
-        metadata={"help": "Processes of each rank that compare expressions. Default: one per core, at most 4."},
-    )
-    unreadable_golds: Literal["error", "drop"] = field(
-        default="error", metadata={"help": "Problems whose gold answer the grader cannot read: 'error' or 'drop'."}
-    )
-    overlong_buffer: int = field(
-        default=4096, metadata={"help": "overlong_penalty falls over so many tokens before max_completion_length."}
-    )
-    overlong_penalty: float = field(default=1.0, metadata={"help": "Size of overlong_penalty at the limit."})
+    reward_funcs: list[str] = field(default_factory=lambda: ["boxed_accuracy"])
+    answer_after_think: bool = False
+    grader_timeout: float = 3.0
+    grader_workers: int | None = None
+    unreadable_golds: Literal["error", "drop"] = "error"
+    overlong_buffer: int = 4096
+    overlong_penalty: float = 1.0
 
 
 def load_rewards(args: RewardArguments, max_completion_length: int) -> list[Callable]:

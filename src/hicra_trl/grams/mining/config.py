@@ -1,6 +1,6 @@
 """How strategic grams are mined: all that the paper leaves open (section 2.1)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
 from .clusters import DEFAULT_MODEL
@@ -52,45 +52,20 @@ class MiningConfig:
         `ValueError`: for a value outside its range.
     """
 
-    min_n: int = field(default=3, metadata={"help": "Fewest words of an n-gram."})
-    max_n: int = field(default=5, metadata={"help": "Most words of an n-gram."})
-    short_clauses: bool = field(
-        default=True, metadata={"help": "Count a clause of fewer than min_n words ('wait') as an n-gram."}
-    )
-    digits_break: bool = field(
-        default=True, metadata={"help": "Digits end a clause, as punctuation and mathematics do; else they are words."}
-    )
-    min_document_frequency: float = field(
-        default=0.02, metadata={"help": "Share of the solutions that must have an n-gram; two solutions at least."}
-    )
-    max_term_ratio: float | None = field(
-        default=None, metadata={"help": "Largest term frequency / document frequency. Default: no limit."}
-    )
-    drop_formulaic: float = field(
-        default=0.35,
-        metadata={"help": "Share of the n-grams to leave out: those most often in sentences with digits or math."},
-    )
-    clustering: Literal["kmeans", "none"] = field(
-        default="kmeans", metadata={"help": "'kmeans' on sentence embeddings; 'none' makes every n-gram its own."}
-    )
-    num_clusters: int | None = field(
-        default=None, metadata={"help": "Number of clusters. Default: one for five n-grams, 1,000 at most."}
-    )
-    rank_by: Literal["mean", "cluster", "max"] = field(
-        default="mean",
-        metadata={"help": "Rank clusters by the mean or the max document frequency of n-grams, or the cluster's own."},
-    )
-    top_clusters: float = field(
-        default=0.2, metadata={"help": "Share of the clusters whose n-grams become the lexicon."}
-    )
-    common: float | None = field(
-        default=0.06,
-        metadata={"help": "Keep a cluster whose rank_by frequency is this share of the solutions, whatever its rank."},
-    )
-    embedding_model: str = field(
-        default=DEFAULT_MODEL, metadata={"help": "A sentence transformer: a folder, or a name on the Hub."}
-    )
-    seed: int = field(default=0, metadata={"help": "Chooses the first centroids of k-means."})
+    min_n: int = 3
+    max_n: int = 5
+    short_clauses: bool = True
+    digits_break: bool = True
+    min_document_frequency: float = 0.02
+    max_term_ratio: float | None = None
+    drop_formulaic: float = 0.35
+    clustering: Literal["kmeans", "none"] = "kmeans"
+    num_clusters: int | None = None
+    rank_by: Literal["mean", "cluster", "max"] = "mean"
+    top_clusters: float = 0.2
+    common: float | None = 0.06
+    embedding_model: str = DEFAULT_MODEL
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_n <= self.max_n <= 10:

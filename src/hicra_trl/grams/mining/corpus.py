@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,24 +45,14 @@ class CorpusArguments:
             Stop after this many.
     """
 
-    dataset: str | None = field(
-        default=None,
-        metadata={"help": "A .jsonl or .parquet file, a folder of such files (a run's folder), or a Hub dataset."},
-    )
-    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a dataset on the Hub."})
-    dataset_split: str = field(default="train", metadata={"help": "Split of a dataset on the Hub."})
-    text_column: str | None = field(
-        default=None, metadata={"help": f"Column of the solutions. Default: the first of {', '.join(TEXT_COLUMNS)}."}
-    )
-    correct_only: bool = field(
-        default=False, metadata={"help": "Take only solutions whose correct_column reaches correct_threshold."}
-    )
-    correct_column: str | None = field(
-        default=None,
-        metadata={"help": f"Column of rewards or verdicts. Default: the first of {', '.join(CORRECT_COLUMNS)}."},
-    )
-    correct_threshold: float = field(default=1.0, metadata={"help": "Least value of a correct solution."})
-    max_solutions: int | None = field(default=None, metadata={"help": "Stop after this many."})
+    dataset: str | None = None
+    dataset_config: str | None = None
+    dataset_split: str = "train"
+    text_column: str | None = None
+    correct_only: bool = False
+    correct_column: str | None = None
+    correct_threshold: float = 1.0
+    max_solutions: int | None = None
 
 
 class Corpus:

@@ -107,13 +107,12 @@ def _download(run_args: RunArguments, model_args: ModelConfig, architecture: Arc
     datasets = [] if run_args.dataset_path else list(run_args.dataset_names)
     datasets += [name if Path(name).exists() else name.partition(":")[0] for name in run_args.decontaminate]
     datasets += [run_args.held_out_dataset_name, run_args.eval_dataset_name]
-    found = [REPOSITORIES.get(name, (name,))[0] for name in datasets if name and not Path(name).exists()]
-    names = dict.fromkeys(found)
+    names = [REPOSITORIES.get(name, (name,))[0] for name in datasets if name and not Path(name).exists()]
     model = model_args.model_name_or_path
     if not Path(model).is_dir():
-        size = architecture and f" ({architecture.parameters * architecture.dtype_bytes / 1e9:.1f} GB)"
-        names = {model + (size or ""): None, **names}
-    return ", ".join(names) or "nothing"
+        size = f" ({architecture.parameters * architecture.dtype_bytes / 1e9:.1f} GB)" if architecture else ""
+        names = [model + size, *names]
+    return ", ".join(dict.fromkeys(names)) or "nothing"
 
 
 def _data(run_args: RunArguments) -> dict[str, str]:
@@ -144,28 +143,28 @@ def _steps(config: HICRAConfig) -> str:
 
 
 def _machines(launch: Launch) -> str:
-    gpus = launch.num_processes // launch.num_machines
+    each = launch.num_processes // launch.num_machines
     name = launch.name or "no accelerate config"
     engine = "not distributed" if launch.engine == "none" else launch.engine
     offload = ", offloaded to CPU memory" if launch.offload else ""
     machines = f"{launch.num_machines} machine{'s' * (launch.num_machines > 1)}"
     processes = f"{launch.num_processes} process{'es' * (launch.num_processes > 1)}"
-    return f"{name}: {engine}{offload}, {machines} x {gpus} = {processes}"
+    return f"{name}: {engine}{offload}, {machines} x {each} = {processes}"
 
 
 def _batch(config: HICRAConfig) -> dict[str, str]:
     per_step = config.world_size * config.per_device_train_batch_size * config.gradient_accumulation_steps
-    of_generation, group = config.generation_batch_size, config.num_generations
-    updates = of_generation / per_step
+    per_generation, group = config.generation_batch_size, config.num_generations
+    updates = per_generation / per_step
     share = f"{updates:g} steps for each generation" if updates >= 1 else f"{1 / updates:g} generations for each step"
     used = "once" if config.num_iterations == 1 else f"{config.num_iterations} times"
     return {
         "batch": f"{config.world_size} processes x {config.per_device_train_batch_size} completions x "
         f"{config.gradient_accumulation_steps} accumulation steps = {per_step} completions per step, "
         f"{per_step / group:g} prompts x {group}",
-        "generation": f"{of_generation} completions of {of_generation // group} prompts x {group}, "
+        "generation": f"{per_generation} completions of {per_generation // group} prompts x {group}, "
         f"up to {config.max_completion_length:,} tokens each: at most "
-        f"{of_generation * config.max_completion_length:,} tokens",
+        f"{per_generation * config.max_completion_length:,} tokens",
         "updates": f"{share}, each completion is used {used}",
     }
 
@@ -191,13 +190,11 @@ def _generation_engine(config: HICRAConfig) -> str:
         return "generation with transformers"
     if config.vllm_mode == "server":
         return "generation with a vLLM server, on GPUs of its own"
-    length = config.vllm_max_model_length
+    share, parallel = config.vllm_gpu_memory_utilization, config.vllm_tensor_parallel_size
+    length = f"{config.vllm_max_model_length:,} tokens" if config.vllm_max_model_length else "the length of the model"
     sleep = "sleeps while training" if config.vllm_enable_sleep_mode else "stays on the GPU while training"
-    return (
-        f"generation with vLLM on the GPUs that train, {config.vllm_gpu_memory_utilization:g} of each, "
-        f"tensor parallel {config.vllm_tensor_parallel_size}, "
-        f"{f'{length:,} tokens' if length else 'the length of the model'}; {sleep}"
-    )
+    where = f"on the GPUs that train, {share:g} of each, tensor parallel {parallel}"
+    return f"generation with vLLM {where}, {length}; {sleep}"
 
 
 def _held_out(run_args: RunArguments, config: HICRAConfig) -> dict[str, str]:
@@ -207,8 +204,9 @@ def _held_out(run_args: RunArguments, config: HICRAConfig) -> dict[str, str]:
             f"pass@k on {run_args.held_out_dataset_name} every {run_args.held_out_steps} steps, "
             f"{run_args.held_out_samples} samples"
         )
-    if _plain(config.eval_strategy) != "no":
-        lines["evaluation"] = f"{run_args.eval_dataset_name or run_args.dataset_name} ({_plain(config.eval_strategy)})"
+    if config.eval_strategy != "no":
+        dataset = run_args.eval_dataset_name or run_args.dataset_name
+        lines["evaluation"] = f"{dataset} ({config.eval_strategy.value})"
     return lines
 
 

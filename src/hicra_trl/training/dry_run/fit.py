@@ -82,15 +82,14 @@ def memory_lines(
         work = workload(config, model_args, launch, architecture.dtype_bytes)
     except ValueError as error:
         return {"memory": f"not known: {error}"}
-    state = state_bytes(architecture, work)
-    training = {**state, "activations": activation_bytes(architecture, work), "head": head_bytes(architecture, work)}
-    generation = state | {"gradients": 0} | _generation(architecture, config, work)
+    training = _training(architecture, work)
+    generation = state_bytes(architecture, work) | {"gradients": 0} | _generation(architecture, config, work)
     colocated = config.use_vllm and config.vllm_mode == "colocate"
     row = kv_bytes_per_token(architecture) * work.length
+    most = "at most" if work.length == config.vllm_max_model_length else "and their prompts, which are not counted"
     engine = f"; vLLM takes {config.vllm_gpu_memory_utilization:g} of the GPU, {_gib(row)} of its cache for each row"
     lines = {
-        "memory": f"estimate in GiB for each GPU; rows of {work.length:,} tokens"
-        + (" at most" if work.length == config.vllm_max_model_length else " and their prompts, which are not counted"),
+        "memory": f"estimate in GiB for each GPU; rows of {work.length:,} tokens {most}",
         "  training": _sum(training),
         "  generation": _sum(generation) + (engine if colocated else ""),
         **{f"  {gpu} GB": _fit(gpu, architecture, config, row, _total(training), _total(generation)) for gpu in GPUS},
@@ -99,6 +98,11 @@ def memory_lines(
         lines["  CPU"] = f"{_gib(host / launch.num_machines)} GiB of each machine's memory for what is offloaded"
     lines["disk"] = _disk(checkpoint_bytes(architecture, work, config.save_only_model), config)
     return lines
+
+
+def _training(architecture: Architecture, work: Workload) -> dict[str, int]:
+    passing = {"activations": activation_bytes(architecture, work), "head": head_bytes(architecture, work)}
+    return state_bytes(architecture, work) | passing
 
 
 def _generation(architecture: Architecture, config: HICRAConfig, work: Workload) -> dict[str, int]:
@@ -169,9 +173,7 @@ def table(length: int, attention_mask: bool = True) -> str:
         row += [_gib(kv_bytes_per_token(architecture) * length)]
         for engine, gpus in _LAUNCHES:
             work = Workload(engine, gpus, False, 4, 2, False, False, True, attention_mask, 1, length)
-            parts = state_bytes(architecture, work)
-            parts |= {"activations": activation_bytes(architecture, work), "head": head_bytes(architecture, work)}
-            row.append(_gib(_total(parts)))
+            row.append(_gib(_total(_training(architecture, work))))
         rows.append(row)
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

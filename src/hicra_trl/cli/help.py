@@ -1,0 +1,156 @@
+"""Help on the subcommands, read from the docstrings in the source: nothing is imported, so it is there at once."""
+
+import ast
+import re
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from textwrap import wrap
+
+
+# The dataclasses that a subcommand parses, and those that they inherit from. Of a field that two describe, the first
+# counts.
+DATACLASSES = {
+    "train": """
+        hicra_trl.cli.train.LaunchArguments hicra_trl.data.prompts.DataArguments
+        hicra_trl.training.rewards.RewardArguments hicra_trl.training.arguments.RunArguments
+        hicra_trl.training.config.HICRAConfig trl.trainer.grpo_config.GRPOConfig trl.trainer.base_config._BaseConfig
+        transformers.training_args.TrainingArguments trl.trainer.model_config.ModelConfig
+    """,
+    "mine": """
+        hicra_trl.grams.mining.corpus.CorpusArguments hicra_trl.cli.mine.MineArguments
+        hicra_trl.grams.mining.config.MiningConfig
+    """,
+    "lexicon": "hicra_trl.cli.lexicon.LexiconArguments hicra_trl.grams.mining.corpus.CorpusArguments",
+    "eval": "hicra_trl.evaluation.settings.EvalArguments",
+    "playground": "hicra_trl.cli.playground.PlaygroundArguments",
+    "export": "hicra_trl.cli.export.ExportArguments",
+    "highlight": "hicra_trl.cli.highlight.HighlightArguments",
+}
+# Only `--help_all` shows these of our own fields, and others than these of TRL's and Transformers'.
+FOR_LATER = """
+    dataset_path decontaminate_ngram decontaminate_coverage eval_dataset_split unreadable_golds grader_timeout
+    grader_workers overlong_buffer overlong_penalty held_out_dataset_split held_out_samples held_out_at_start
+    extend_clipped_ratio extend_patience scale_rewards epsilon_high bf16
+"""
+TO_KNOW = """
+    output_dir max_steps learning_rate per_device_train_batch_size gradient_accumulation_steps num_generations
+    max_completion_length temperature loss_type seed save_steps eval_strategy eval_steps resume_from_checkpoint
+    use_vllm use_peft model_name_or_path push_to_hub
+"""
+_COLUMN, _WIDTH = 34, 110
+# name (`kind`, *optional*, defaults to `default`): and below it, further to the right, the text
+_ENTRY = re.compile(r"^( *)(\w+) ?\((.+)\):\n((?:\1 +\S.*\n|\s*\n)*)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field as a docstring describes it."""
+
+    name: str
+    kind: str
+    is_optional: bool
+    default: str | None
+    text: str
+
+
+def help_page(command: str, everything: bool = False) -> str:
+    """
+    Help on one subcommand.
+
+    Args:
+        command (`str`):
+            Its name.
+        everything (`bool`, *optional*, defaults to `False`):
+            All fields with all that is said of them, instead of the fields to know with a sentence or two.
+
+    Returns:
+        `str`: usage, description and fields.
+    """
+    shown: dict[str, str] = {}
+    for path in DATACLASSES[command].split():
+        for field in documented(path):
+            ours = path.startswith("hicra_trl.")
+            if everything or (field.name not in FOR_LATER.split() if ours else field.name in TO_KNOW.split()):
+                shown.setdefault(field.name, _entry(field, everything))
+    body = _parse(f"hicra_trl.cli.{command}").body
+    [description] = [
+        ast.literal_eval(node.value)
+        for node in body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "DESCRIPTION"
+    ]
+    usage = f"usage: hicra {command} [--config recipe.yaml] [--field value ...]"
+    return "\n".join([usage, "", description, "", "options:", *shown.values()])
+
+
+def documented(path: str) -> list[Field]:
+    """The fields of the dataclass at a dotted path, as its docstring describes them; then those that it does not."""
+    module, _, name = path.rpartition(".")
+    [found] = [node for node in _parse(module).body if isinstance(node, ast.ClassDef) and node.name == name]
+    fields = described(ast.get_docstring(found) or "")
+    names = {field.name for field in fields}
+    return fields + [other for node in found.body if (other := _declared(node)) and other.name not in names]
+
+
+def described(docstring: str) -> list[Field]:
+    """
+    The entries of a docstring's `Args`.
+
+    Example:
+
+    ```python
+    >>> described('''Args:
+    ...     alpha (`float`, *optional*, defaults to `0.2`):
+    ...         Amplification, in [0, 1).
+    ...         0 is GRPO.
+    ... ''')
+    [Field(name='alpha', kind='float', is_optional=True, default='0.2', text='Amplification, in [0, 1). 0 is GRPO.')]
+    ```
+    """
+    fields = []
+    for _, name, head, text in _ENTRY.findall(f"{docstring}\n"):
+        kind, optional, _ = head.partition(", *optional*")
+        default = head.partition(", defaults to ")[2].strip("`") or None
+        fields.append(Field(name, kind.strip("`"), bool(optional), default, " ".join(text.split())))
+    return fields
+
+
+def _declared(node: ast.stmt) -> Field | None:
+    """A field as TRL and Transformers declare those that no docstring describes: with the help in its metadata."""
+    if not isinstance(node, ast.AnnAssign) or not isinstance(node.value, ast.Call):
+        return None
+    given = {keyword.arg: keyword.value for keyword in node.value.keywords}
+    default = ast.unparse(given["default"]) if "default" in given else None
+    metadata = given.get("metadata", ast.Dict([], []))
+    texts = [value for key, value in zip(metadata.keys, metadata.values) if ast.unparse(key) == "'help'"]
+    text = ast.literal_eval(texts[0]) if texts else ""
+    return Field(ast.unparse(node.target), ast.unparse(node.annotation), True, default, text)
+
+
+def _parse(module: str) -> ast.Module:
+    """The source of a module, which is not imported."""
+    package, *inner = module.split(".")
+    file = Path(find_spec(package).origin).parent.joinpath(*inner).with_suffix(".py")
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _entry(field: Field, everything: bool) -> str:
+    """A flag, and beside it what it means."""
+    value = field.name.upper()
+    if field.kind.startswith("Literal"):
+        value = "{" + ",".join(re.findall(r"\w+", field.kind)[1:]) + "}"
+    flag = f"  --{field.name} " + {"bool": f"[{value}]", "list[str]": f"{value} ..."}.get(field.kind, value)
+    sentences = re.split(r"(?<=\.) (?=[A-Z`\"])", field.text)
+    text = " ".join(sentences if everything else sentences[:2])
+    if field.default not in (None, "None", "False"):
+        text += " (default: {})".format(field.default.strip('"'))
+    first, *more = wrap(_plain(text), _WIDTH - _COLUMN, break_long_words=False, break_on_hyphens=False) or [""]
+    # A long flag has its line to itself.
+    beside = f"{flag:<{_COLUMN}}" if len(flag) + 2 <= _COLUMN else f"{flag}\n{' ' * _COLUMN}"
+    return f"\n{' ' * _COLUMN}".join([beside + first, *more]).rstrip()
+
+
+def _plain(text: str) -> str:
+    """Without the marks of Markdown: of a link and of code what they show stays, and of a path the class."""
+    text = re.sub(r"\[`~?(?:[a-z_]+\.)*([^`]+)`\](?:\([^)]*\))?", r"\1", text)
+    return text.replace("`", "").replace("**", "")
