@@ -1,4 +1,4 @@
-"""A tiny real model and tokenizer, made once per session; and the real traces, where they are."""
+"""A tiny real model and tokenizer, made once per session; rows of data, ours and real; which tests are slow."""
 
 import copy
 import json
@@ -20,11 +20,38 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from hicra_trl.grams import StrategicGrams
 
 
-REPOSITORY = Path(__file__).parents[1]
-SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+TESTS = Path(__file__).parent
+REPOSITORY = TESTS.parent
+# Rows that we wrote ourselves, and the real files where they lie beside the project.
+OUR_DATA = TESTS / "data_of_ours"
+REAL_DATA = REPOSITORY.parent / "shared" / "data"
+DATA_FOLDERS = [OUR_DATA, *([REAL_DATA] if REAL_DATA.is_dir() else [])]
+# What `make check` leaves out, by folder, file or test.
+MARKS = {
+    "engines": "engines",
+    "ranks": "engines/test_ranks.py engines/vllm/test_ranks.py dynamics/test_meter.py::test_two_ranks "
+    "training/sampling/test_dynamic_sampling.py::test_ranks",
+    "training": "training/test_trainer.py training/test_peft.py training/test_push_to_hub.py training/test_held_out.py "
+    "training/test_hostile_rewards.py training/test_newest_trl.py training/upstream/test_vision.py "
+    "training/export/test_export.py training/sampling training/runs recipes/test_recipe_steps.py test_readme.py "
+    "playground/test_pretrain.py benchmarks/test_on_gpu.py cli/test_cli.py cli/test_launch.py",
+    "browser": "analysis/test_report.py::test_a_browser",
+    "slow": "rewards/test_grader.py rewards/test_adversarial.py rewards/test_agreement.py grams/test_hub.py",
+}
 # Words that the tokenizer has whole, so that a model which samples at random writes strategic grams often.
 LEXICON = ("so", "but", "wait", "now", "let's", "so wait", "but now", "next", "thus")
 PROMPTS = ("So what?", "Let's add 3 and 4.", "But why?", "Now 5 times 6.")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        test = Path(item.path).relative_to(TESTS).as_posix() + item.nodeid.partition(".py")[2]
+        for mark, places in MARKS.items():
+            if any(test.startswith(place) for place in places.split()):
+                item.add_marker(mark)
+        given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if "real_data" in item.fixturenames or REAL_DATA in given:
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")
@@ -90,10 +117,21 @@ def prompts():
     return Dataset.from_dict({"prompt": list(PROMPTS) * 8, "solution": ["7"] * 32})
 
 
+@pytest.fixture(scope="session", params=DATA_FOLDERS, ids=lambda folder: "ours" if folder == OUR_DATA else "real")
+def data_folder(request):
+    """Benchmarks, GSM8K and traces: a few rows of ours, and the real ones where they are."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
-def traces():
-    """500 completions of five models."""
-    folder = SHARED_DATA / "traces"
-    if not folder.is_dir():
-        pytest.skip(f"no traces at {folder}")
-    return [json.loads(line)["completion"] for file in sorted(folder.glob("*.jsonl")) for line in file.open()]
+def real_data():
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"no data at {REAL_DATA}")
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def traces(data_folder):
+    """Completions: seven of ours, or 500 of five models."""
+    files = sorted((data_folder / "traces").glob("*.jsonl"))
+    return [json.loads(line)["completion"] for file in files for line in file.open(encoding="utf-8")]

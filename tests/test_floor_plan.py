@@ -1,6 +1,7 @@
 """The floor plan of `src/`: what each room may import. Arrows go down only; nothing below knows what is above."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ MAY_IMPORT = {
     "dynamics": "grams",
     "training/credit": "grams",
     "training/config": "",
-    "training/upstream": "training/config training/runs/files data",
+    "training/upstream": "training/config training/runs/files data disk",
     "training/sampling": "training/upstream training/config",
     "training/runs": "training/runs/files training/runs/lexicon training/config grams data disk terminal",
     "training/runs/files": "",
@@ -44,7 +45,7 @@ MAY_IMPORT = {
     "evaluation/paper_tables": "",
     "evaluation/protocol": "rewards evaluation/settings evaluation/problems grams disk",
     "evaluation/problems": "rewards rewards/gold data disk",
-    "evaluation/engines": "evaluation/problems evaluation/settings rewards data terminal",
+    "evaluation/engines": "evaluation/problems evaluation/settings rewards data disk terminal",
     "evaluation/samples": "disk",
     "evaluation/statistics": "evaluation/samples dynamics rewards/equality",
     "evaluation/report": "evaluation/statistics evaluation/problems evaluation/paper_tables terminal",
@@ -103,6 +104,13 @@ def trespasses(module):
 @pytest.mark.parametrize("module", [name for name in modules() if room(name) not in ABOVE_ALL])
 def test_a_room_imports_only_what_its_row_says(module):
     assert sorted(set(trespasses(module))) == []
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Imports inside functions and under `TYPE_CHECKING` count."""
+    known = set(modules())
+    door = {module.removesuffix("/__init__"): module for module in known}
+    TopologicalSorter({module: {door.get(name, name) for name in imports(module)} for module in known}).prepare()
 
 
 def test_every_room_has_a_row():

@@ -1,7 +1,13 @@
 """What is said on screen."""
 
 import os
+import re
 import sys
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 def say(line: str) -> None:
@@ -22,3 +28,50 @@ def first_line(error: BaseException) -> str:
     ```
     """
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def one_line(text: object) -> str:
+    """What others wrote, fit for a terminal: without control characters, at most 300 characters in one line."""
+    line = " ".join(_CONTROL.sub(" ", str(text)).split())
+    return line if len(line) <= 300 else f"{line[:300]}..."
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """
+    Rows as text, with the cells of each column aligned at their ends.
+
+    Example:
+
+    ```python
+    >>> print(table([("", "reward"), ("step 9", "0.5"), ("step 10", "0.75")]))
+             reward
+     step 9     0.5
+    step 10    0.75
+    ```
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def labelled(lines: Mapping[str, str], width: int | None = None) -> str:
+    """
+    Names and, aligned behind them, what there is to say of each; with a width, long lines are wrapped.
+
+    Example:
+
+    ```python
+    >>> print(labelled({"model": "Qwen3-4B", "benchmarks": "aime24\\namc23"}))
+    model       Qwen3-4B
+    benchmarks  aime24
+                amc23
+    ```
+    """
+    indent = max(map(len, lines)) + 2
+    shown = []
+    for name, text in lines.items():
+        parts = text.splitlines()
+        if width is not None:
+            rest = {"width": width - indent, "break_long_words": False, "break_on_hyphens": False}
+            parts = [part for line in parts for part in wrap(line, **rest)]
+        shown.append(f"{name:<{indent}}" + ("\n" + " " * indent).join(parts))
+    return "\n".join(shown)

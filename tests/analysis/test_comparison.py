@@ -12,7 +12,9 @@ def folders(tmp_path):
         outcomes["execution: wrong step"] = 0.85 - accuracy
         record = {"accuracy": accuracy, "step_accuracy": 0.98, "mean_length": 30.0, "outcomes": outcomes}
         (tmp_path / name).mkdir()
-        (tmp_path / name / "evaluation.json").write_text(json.dumps(record))
+        # The base's is of an older version.
+        file = "evaluation.json" if name == "base" else "outcomes.json"
+        (tmp_path / name / file).write_text(json.dumps(record))
         return tmp_path / name
 
     return {

@@ -20,7 +20,7 @@ def runs(tmp_path):
         folder.mkdir()
         outcomes = {"correct": accuracy, "strategy: gave up": 0.9 - accuracy, "execution: wrong step": 0.1}
         record = {"accuracy": accuracy, "step_accuracy": 0.99, "mean_length": 30.0, "outcomes": outcomes}
-        (folder / "evaluation.json").write_text(json.dumps(record))
+        (folder / "outcomes.json").write_text(json.dumps(record))
         sample = {"prompt": "Using <3>", "completion": HOSTILE, "outcome": "strategy: gave up"}
         (folder / "samples.jsonl").write_text(json.dumps(sample) + "\n")
         log = [

@@ -254,7 +254,7 @@ def test_the_playground_ends_with_a_table_and_a_report(playground):
     report = (folder / "runs" / "report.html").read_text()
     assert "<svg" in report and "<script" not in report
     for run in ("grpo-seed1", "hicra-seed1"):
-        assert {"evaluation.json", "samples.jsonl", "trainer_state.json"} <= {
+        assert {"outcomes.json", "samples.jsonl", "trainer_state.json"} <= {
             file.name for file in (folder / "runs" / run).iterdir()
         }
 

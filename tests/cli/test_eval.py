@@ -18,7 +18,6 @@ from loopback_hub import LoopbackHub
 
 REPOSITORY = Path(__file__).parents[2]
 RECIPES = REPOSITORY / "recipes" / "eval"
-BENCHMARK_FILES = REPOSITORY.parent / "shared" / "data" / "benchmarks"
 # What the samples depend on. A recipe leaves none of it to a default.
 RESULTS = """temperature top_p top_k max_tokens seed prompt_format instruction system_prompt enable_thinking
 answer_after_think strategic_grams num_samples max_items override dtype max_model_length engine batch_size"""
@@ -156,12 +155,12 @@ def test_the_papers_settings():
     assert text["num_samples"] is None and "\\boxed{}" in text["instruction"] == vision["instruction"]
 
 
-def test_a_model_that_knows_nothing_scores_zero_on_real_problems(model_folder, folder, capsys):
-    if not BENCHMARK_FILES.is_dir():
-        pytest.skip(f"no benchmarks at {BENCHMARK_FILES}")
+def test_a_model_that_knows_nothing_scores_zero(model_folder, folder, data_folder, capsys):
     recipe = yaml.safe_load((RECIPES / "playground.yaml").read_text())
     stems = {"minerva": "minerva_math"}
-    files = [f"{name}.dataset={BENCHMARK_FILES / stems.get(name, name)}.jsonl" for name in recipe["benchmarks"]]
+    files = [
+        f"{name}.dataset={data_folder / 'benchmarks' / stems.get(name, name)}.jsonl" for name in recipe["benchmarks"]
+    ]
     more = ["--model", model_folder, "--max_items", 4, "--max_tokens", 8, "--output_dir", "run", "--override", *files]
     assert command.run([str(part) for part in ["--config", RECIPES / "playground.yaml", *more]]) == 0
     results = json.loads((folder / "run" / "results.json").read_text())["benchmarks"]

@@ -14,11 +14,8 @@ def test_the_papers_list_has_249_grams_in_its_order():
     assert "Haozhe Wang and Qixin Xu and Che Liu and Junhong Wu and Fangzhen Lin" in grams.provenance["citation"]
 
 
-def test_the_papers_list_is_the_shared_one(pytestconfig):
-    file = pytestconfig.rootpath.parent / "shared" / "data" / "paper_strategic_grams.txt"
-    if not file.is_file():
-        pytest.skip("no shared data")
-    assert list(StrategicGrams.paper()) == file.read_text().splitlines()
+def test_the_papers_list_is_what_it_was():
+    assert StrategicGrams.paper().fingerprint == "00bad3dac1f1fab5"
 
 
 def test_phrases_are_normalised_and_duplicates_dropped_with_a_message(caplog):

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from conftest import REPOSITORY
 
 
+HOOKS = "tests/training/upstream/test_hooks.py"
 CONTRACT = "tests/training/test_trainer.py"
 RUN = """
 import sys
@@ -22,10 +23,9 @@ import trl
 folder, version, *tests = sys.argv[1:]
 assert trl.__version__ == version, f"got TRL {trl.__version__}"
 assert trl.__file__.startswith(folder), f"got {trl.__file__}"
-if tests:
-    import pytest
+import pytest
 
-    sys.exit(pytest.main(["-p", "no:cacheprovider", *tests]))
+sys.exit(pytest.main(["-p", "no:cacheprovider", *tests]))
 """
 
 
@@ -54,8 +54,8 @@ def install_newest(requirement, folder):
 
 def test_the_contract_holds_with_the_newest_trl_allowed(tmp_path):
     newest = install_newest(allowed_trl(), tmp_path)
-    # Where that is the one installed, the contract's own tests are run on it anyway.
-    tests = [] if newest == trl.__version__ else [CONTRACT]
+    # Where that is the one installed, training with it is tested anyway.
+    tests = [HOOKS] if newest == trl.__version__ else [HOOKS, CONTRACT]
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(tmp_path), newest, *tests],
         cwd=REPOSITORY,

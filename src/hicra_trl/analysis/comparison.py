@@ -7,13 +7,17 @@ from typing import Any
 
 from scipy.stats import t as student_t
 
+from ..terminal import table
 
+
+OUTCOMES_FILE = "outcomes.json"
 HEADER = ("", "accuracy", "gain", "steps right", "tokens", "strategy errors", "execution errors")
 
 
-def read_evaluation(folder: Path) -> dict[str, Any]:
-    """Accuracy, share of each outcome and more, from the `evaluation.json` of a run or of the base."""
-    return json.loads((folder / "evaluation.json").read_text())
+def read_outcomes(folder: Path) -> dict[str, Any]:
+    """Accuracy, share of each outcome and more, from `outcomes.json`, which older folders call `evaluation.json`."""
+    file = folder / OUTCOMES_FILE
+    return json.loads((file if file.is_file() else folder / "evaluation.json").read_text())
 
 
 def mean_and_interval(values: list[float]) -> tuple[float, float | None]:
@@ -23,8 +27,9 @@ def mean_and_interval(values: list[float]) -> tuple[float, float | None]:
     Example:
 
     ```python
-    >>> mean_and_interval([0.7, 0.8, 0.9])  # 0.8 +- 4.303 * 0.1 / sqrt(3)
-    (0.8, 0.24841377117194556)
+    >>> mean, half_width = mean_and_interval([0.7, 0.8, 0.9])  # 0.8 +- 4.303 * 0.1 / sqrt(3)
+    >>> f"{mean:.3f} +- {half_width:.3f}"
+    '0.800 +- 0.248'
     ```
     """
     if len(values) < 2:
@@ -38,12 +43,12 @@ def comparison_rows(folders: dict[str, list[Path]]) -> list[tuple[str, ...]]:
 
     Args:
         folders (`dict[str, list[Path]]`):
-            Folders with an `evaluation.json`, one per seed, by method; `"base"` has one.
+            Folders with an `outcomes.json`, one per seed, by method; `"base"` has one.
 
     Returns:
         `list[tuple[str, ...]]`: cells in the order of `HEADER`.
     """
-    found = {method: [read_evaluation(folder) for folder in runs] for method, runs in folders.items()}
+    found = {method: [read_outcomes(folder) for folder in runs] for method, runs in folders.items()}
     base = found["base"][0]["accuracy"]
     rows = []
     for method, runs in found.items():
@@ -63,16 +68,13 @@ def comparison_rows(folders: dict[str, list[Path]]) -> list[tuple[str, ...]]:
 
 def comparison_text(folders: dict[str, list[Path]]) -> str:
     """The rows as aligned plain text, and in a last line whether HICRA and GRPO differ."""
-    rows = [HEADER, *comparison_rows(folders)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([*lines, difference_line(folders)])
+    return f"{table([HEADER, *comparison_rows(folders)])}\n{difference_line(folders)}"
 
 
 def difference_line(folders: dict[str, list[Path]]) -> str:
     """HICRA minus GRPO, paired by seed, with the interval of the mean difference."""
     pairs = zip(folders["hicra"], folders["grpo"], strict=True)
-    differences = [read_evaluation(hicra)["accuracy"] - read_evaluation(grpo)["accuracy"] for hicra, grpo in pairs]
+    differences = [read_outcomes(hicra)["accuracy"] - read_outcomes(grpo)["accuracy"] for hicra, grpo in pairs]
     mean, half = mean_and_interval(differences)
     if half is None:
         return f"HICRA - GRPO: {100 * mean:+.1f} points with one seed, which cannot tell the two apart"

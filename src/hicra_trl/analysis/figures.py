@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .comparison import read_evaluation
+from .comparison import read_outcomes
 
 
 COLORS = {"base": "#98a2b3", "grpo": "#2f6fb0", "hicra": "#c2410c"}
@@ -56,14 +56,14 @@ def dynamics_figure(folders: dict[str, list[Path]]) -> Figure:
 
     Args:
         folders (`dict[str, list[Path]]`):
-            Run folders of each method, one per seed, and under `"base"` the one with the base's `evaluation.json`.
+            Run folders of each method, one per seed, and under `"base"` the one with the base's `outcomes.json`.
             Lines are means over seeds; single seeds are drawn faintly.
 
     Returns:
         [`~matplotlib.figure.Figure`]: the figure.
     """
     # The base is where every run starts.
-    start = {"step": 0, "eval_reward": read_evaluation(folders["base"][0])["accuracy"]}
+    start = {"step": 0, "eval_reward": read_outcomes(folders["base"][0])["accuracy"]}
     histories = {
         method: [[start, *read_history(run)] for run in runs] for method, runs in folders.items() if method != "base"
     }
@@ -131,7 +131,7 @@ def _smoothed(values: np.ndarray, width: int = 5) -> np.ndarray:
 
 
 def _error_bars(axis: Axes, folders: dict[str, list[Path]]) -> None:
-    found = {method: [read_evaluation(run)["outcomes"] for run in runs] for method, runs in folders.items()}
+    found = {method: [read_outcomes(run)["outcomes"] for run in runs] for method, runs in folders.items()}
     outcomes = [outcome for outcome in next(iter(found.values()))[0] if outcome != "correct"]
     height = 0.8 / len(found)
     for i, (method, entries) in enumerate(found.items()):

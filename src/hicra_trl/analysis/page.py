@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from ..disk import write_whole
+
 
 _STYLE = """
 :root { color-scheme: light; --ink: #1f2430; --soft: #667085; --line: #e4e7ec; --mark: #ffe2cf; --accent: #c2410c }
@@ -42,7 +44,5 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def write(path: str | Path, title: str, body: str) -> Path:
     """Writes [`page`] to `path`, making its folder, and returns the path."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(title, body), encoding="utf-8")
-    return path
+    write_whole(path, page(title, body))
+    return Path(path)

@@ -22,7 +22,7 @@ def write_report(path: str | Path, folders: dict[str, list[Path]]) -> Path:
         path (`str` or `Path`):
             The HTML file.
         folders (`dict[str, list[Path]]`):
-            Run folders of each method, one per seed, with `evaluation.json`, `samples.jsonl`, `trainer_state.json` and
+            Run folders of each method, one per seed, with `outcomes.json`, `samples.jsonl`, `trainer_state.json` and
             the lexicon; under `"base"` one with the first two of the base.
 
     Returns:

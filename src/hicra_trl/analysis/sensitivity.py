@@ -8,11 +8,12 @@ import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from ..data.rows import as_text
 from ..dynamics import shannon_entropy
 from ..grams import GramMatcher, StrategicGrams
 from ..grams.coverage import covered, in_characters
 from ..grams.matcher import leftmost_longest
-from ..grams.mining.corpus import as_text
+from ..terminal import table
 from .figures import themed
 
 
@@ -55,17 +56,12 @@ class Sensitivity:
 
     def table(self) -> str:
         """Correlations and deviations as aligned text."""
-        lines = [
-            f"{'':18}{'correlation':>22}{'largest deviation':>24}",
-            f"{'':18}{'mean':>11}{'least':>11}{'mean':>12}{'most':>12}",
-        ]
+        rows = [("", "correlation", "", "largest deviation", ""), ("", "mean", "least", "mean", "most")]
         for metric in METRICS:
             correlation, deviation = self.correlation(metric), self.largest_deviation(metric)
-            cells = (
-                f"{correlation.mean():11.3f}{correlation.min():11.3f}{deviation.mean():12.1%}{deviation.max():12.1%}"
-            )
-            lines.append(f"{metric.replace('_', ' '):18}{cells}")
-        return "\n".join(lines)
+            cells = (f"{correlation.mean():.3f}", f"{correlation.min():.3f}")
+            rows.append((metric.replace("_", " "), *cells, f"{deviation.mean():.1%}", f"{deviation.max():.1%}"))
+        return table(rows)
 
 
 def sensitivity(run: Path, grams: StrategicGrams, fraction: float, seeds: list[int]) -> Sensitivity:
@@ -113,7 +109,7 @@ def _point(file: Path, matcher: GramMatcher, kept: list[np.ndarray]) -> tuple[in
     counts = [np.zeros(len(matcher.grams)) for _ in kept]
     planning, characters = np.zeros(len(kept)), 0
     for row in rows:
-        text = as_text(row["completion"], str(file), "completion")
+        text = as_text(row["completion"], "completion", str(file))
         matches = matcher.find_in_text(text)
         spans = in_characters(text, matches)
         characters += len(text)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from ..evaluation.settings import PLAYGROUND, EvalArguments
-from .parsing import help_text, parse, refuse_unknown, stop
+from .parsing import run_command, stop
 
 
 PROG = "hicra eval"
@@ -23,46 +23,44 @@ there is. What is sampled is stored at once: the same command goes on where it w
 
 def run(argv: list[str]) -> int:
     """Runs an evaluation, or shows what some have found, and returns the exit status."""
-    # Each door imports what it needs: who asks for help or looks at results does not wait for torch.
-    if argv[:1] == ["show"]:
+    if argv[0] == "show":
         return _read("show", argv[1:], ("RUN",), _show)
-    if argv[:1] == ["compare"]:
+    if argv[0] == "compare":
         return _read("compare", argv[1:], ("A", "B"), _compare)
-    if argv[:1] == ["push"]:
+    if argv[0] == "push":
         return _read("push", argv[1:], ("RUN", "MODEL"), _push)
-    if not argv or {"-h", "--help"} & set(argv):
-        print(help_text(PROG, DESCRIPTION, (EvalArguments,)))
-        return 0
-    argv = [part for argument in argv for part in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
-    args, remaining = parse((EvalArguments,), argv, PROG)
-    refuse_unknown(PROG, remaining)
+    return run_command(PROG, (EvalArguments,), argv, _evaluate)
+
+
+# What each of these needs is imported in it: who only looks at results does not wait for torch.
+
+
+def _evaluate(args: EvalArguments) -> int | None:
+    if args.dry_run:
+        from ..evaluation.plan import plan
+
+        print(plan(args))
+        return None
+    from ..evaluation.evaluate import evaluate
+
     try:
-        if args.dry_run:
-            from ..evaluation.plan import plan
-
-            print(plan(args))
-            return 0
-        from ..evaluation.evaluate import evaluate
-
         if args.model == PLAYGROUND and args.engine != "server":
             from ..playground.experiment import prepare
 
             args.model = str(prepare().model)
         results = evaluate(args)
-        print(f"\n{results.text()}\n\nresults and samples: {args.output_dir}")
-    except (ValueError, OSError) as error:
-        stop(PROG, error)
     except KeyboardInterrupt:
         print(f"\n{PROG}: interrupted; the same command goes on with what is in {args.output_dir}", file=sys.stderr)
         return 130
+    print(f"\n{results.text()}\n\nresults and samples: {args.output_dir}")
     if args.push_to_hub:
         try:
             print(f"published: {args.push_to_hub}@{results.push(args.push_to_hub)}")
         except ValueError as error:
-            stop(
-                PROG, f"{error}; the results are in {args.output_dir}, and 'hicra eval push' publishes them from there"
-            )
-    return 0
+            raise ValueError(
+                f"{error}; the results are in {args.output_dir}, and 'hicra eval push' publishes them from there"
+            ) from error
+    return None
 
 
 def _show(folder: str) -> str:

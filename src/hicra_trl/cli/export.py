@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..terminal import labelled
 from ..training.export.export import check_target, export, make_repository, push
 from ..training.export.weights import Trained, find_trained
 from .parsing import run_command
@@ -87,8 +88,7 @@ def plan(trained: Trained, output_dir: Path, push_to: str | None) -> str:
         name, revision = trained.base
         lines["base"] = name if Path(name).is_dir() else f"{name}@{revision or 'main'}"
     lines |= {"output": str(output_dir), "pushed to": push_to or "nowhere"}
-    width = max(map(len, lines))
-    return "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
+    return labelled(lines)
 
 
 def _default_folder(trained: Trained) -> Path:

@@ -1,14 +1,13 @@
 """`hicra highlight`: planning tokens marked in an HTML page."""
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from pyarrow import ArrowInvalid
-
 from ..analysis.highlight import trace_block
 from ..analysis.page import write
+from ..data.rows import as_text, stream_rows
 from ..grams import GramMatcher, StrategicGrams
 from .parsing import run_command
 
@@ -72,20 +71,11 @@ def read_texts(source: str | None, limit: int) -> list[tuple[str, str]]:
             return [(Path(source).name, Path(source).read_text(encoding="utf-8"))]
         except UnicodeDecodeError:
             raise ValueError(f"{source} is neither a parquet file nor text in UTF-8") from None
-    try:
-        rows = pd.read_parquet(source)
-    except ArrowInvalid as error:
-        raise ValueError(f"cannot read {source}: {error}") from error
-    if "completion" not in rows.columns:
-        raise ValueError(f"{source} has no column 'completion', got {list(rows.columns)}")
-    return [(_heading(row), _text(row["completion"])) for row in rows.head(limit).to_dict("records")]
+    rows = islice(stream_rows(source), limit)
+    return [(_heading(row.values), as_text(row.values.get("completion"), "completion", row.where)) for row in rows]
 
 
 def _heading(row: dict[str, Any]) -> str:
     parts = [f"step {row['step']}"] if "step" in row else []
     parts += [f"advantage {row['advantage']:+.3f}"] if "advantage" in row else []
     return ", ".join(parts) or "completion"
-
-
-def _text(completion: Any) -> str:
-    return completion if isinstance(completion, str) else "\n\n".join(str(m["content"]) for m in completion)

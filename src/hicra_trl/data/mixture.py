@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +10,7 @@ from datasets import Dataset, Image, List, concatenate_datasets
 from ..terminal import say
 from .decontamination import COVERAGE, NGRAM, find_overlaps
 from .duplicates import distinct
-from .rows import PROMPT_COLUMNS, find_column, read_rows
+from .rows import PROMPT_COLUMNS, as_text, find_column, read_rows
 
 
 SHOWN = 3
@@ -99,7 +98,7 @@ def read_problems(name: str) -> list[str]:
     """The problems of a benchmark: a file, or `user/dataset[:config]` on the Hub, of which all splits are read."""
     source, _, config = (name, "", "") if Path(name).exists() else name.partition(":")
     rows = read_rows(source, split=None, config=config or None)
-    column = find_column(rows, None, PROMPT_COLUMNS, "problems", name)
+    column = find_column(rows.column_names, None, PROMPT_COLUMNS, "problems", name)
     problems = rows[column][:]
     for row, problem in enumerate(problems):
         if not isinstance(problem, str):
@@ -108,15 +107,10 @@ def read_problems(name: str) -> list[str]:
 
 
 def _texts(prompts: Dataset, instruction: str) -> list[str]:
-    return [_text(prompt).removesuffix(instruction) for prompt in prompts["prompt"]]
-
-
-def _text(prompt: str | list[dict[str, Any]]) -> str:
-    """What the user says."""
-    if isinstance(prompt, str):
-        return prompt
-    contents = [turn["content"] for turn in prompt if turn["role"] == "user"]
-    return "\n".join(c if isinstance(c, str) else "\n".join(part["text"] or "" for part in c) for c in contents)
+    return [
+        as_text(prompt, "prompt", f"row {row}", "user").removesuffix(instruction)
+        for row, prompt in enumerate(prompts["prompt"])
+    ]
 
 
 def has_images(prompts: Dataset) -> list[bool]:

@@ -12,7 +12,7 @@ from datasets import Dataset
 
 from ..terminal import say
 from .duplicates import distinct
-from .rows import as_gold, is_missing, read_folder, read_rows, require_columns
+from .rows import as_gold, as_text, is_missing, read_folder, read_rows, require_columns
 from .virl import read_virl
 
 
@@ -105,7 +105,7 @@ def plain_problem(prompt: str | list[dict[str, Any]]) -> str:
     '1 + 1?'
     ```
     """
-    text = prompt if isinstance(prompt, str) else prompt[-1]["content"]
+    text = as_text(prompt, "prompt", "a prompt", "user")
     return text.strip().removeprefix(_DAPO_PREFIX).removesuffix(_DAPO_SUFFIX).strip()
 
 

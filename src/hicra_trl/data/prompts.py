@@ -152,8 +152,8 @@ def load_prompts(name: str, split: str, args: DataArguments) -> Dataset:
         prompt, gold, marker = "problem", "solution", None
     else:
         dataset = read_rows(path or name, split, config)
-        prompt = find_column(dataset, args.prompt_column, PROMPT_COLUMNS, "problems", name)
-        gold = find_column(dataset, args.gold_column, GOLD_COLUMNS, "gold answers", name)
+        prompt = find_column(dataset.column_names, args.prompt_column, PROMPT_COLUMNS, "problems", name)
+        gold = find_column(dataset.column_names, args.gold_column, GOLD_COLUMNS, "gold answers", name)
         marker = args.gold_marker
     # Only plain values go into the function: its hash then is the same in every process, and the cache serves all.
     tail, chat = _tail(args), args.prompt_format == "chat"

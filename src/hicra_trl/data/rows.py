@@ -1,47 +1,161 @@
 """Rows from files, folders and the Hub; whatever is wrong is one line."""
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, concatenate_datasets, load_dataset
+import pyarrow.parquet as pq
+from datasets import Dataset, Image, List, concatenate_datasets, load_dataset
 from datasets.exceptions import DatasetGenerationError
-from pyarrow import ArrowInvalid
+from pyarrow import ArrowException, ArrowInvalid
+
+from ..terminal import one_line
 
 
 PROMPT_COLUMNS = ("prompt", "problem", "question")
 # Where a dataset has both, `solution` is a worked solution and `answer` what it ends on.
 GOLD_COLUMNS = ("answer", "solution")
 _BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+_JSON = {dict: "a JSON object", list: "a list of JSON objects"}
 
 
-def read_rows(name: str, split: str | None = "train", config: str | None = None) -> Dataset:
+@dataclass(frozen=True)
+class Row:
     """
-    Reads a dataset as it is.
+    A row of a dataset.
+
+    Attributes:
+        values (`dict[str, Any]`):
+            Its columns; images undecoded.
+        number (`int`):
+            Its number from 0.
+        where (`str`):
+            Where it stands, for messages.
+    """
+
+    values: dict[str, Any]
+    number: int
+    where: str
+
+
+def stream_rows(
+    name: str, split: str = "train", config: str | None = None, revision: str | None = None
+) -> Iterator[Row]:
+    """
+    Yields the rows of a dataset without holding them; each row of a file may have columns and types of its own.
 
     Args:
         name (`str`):
-            A JSONL or parquet file, a folder that `datasets` reads, or a dataset on the Hub.
+            A JSONL, JSON or parquet file, a folder that `datasets` reads, or a dataset on the Hub.
         split (`str`, *optional*, defaults to `"train"`):
-            Split to read; `None` for all of them, one behind the other.
+            Split of a dataset that is no file.
         config (`str`, *optional*):
-            Configuration of a dataset on the Hub.
+            Its configuration.
+        revision (`str`, *optional*):
+            Branch, tag or commit of a dataset on the Hub.
 
     Raises:
         `ValueError`: if there is no such dataset or split, or a file is broken.
     """
-    suffix = Path(name).suffix
+    file = Path(name)
+    if file.is_file():
+        rows = {".jsonl": _read_lines, ".json": _read_list, ".parquet": _read_parquet}[_suffix(file)](file)
+    else:
+        dataset = undecoded(read_rows(name, split, config, revision))
+        named = f"{name} ({config})" if config else name
+        rows = ((f"{named}, row {number}", values) for number, values in enumerate(dataset))
+    for number, (where, values) in enumerate(rows):
+        yield Row(values, number, where)
+
+
+def _read_lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                where = f"{file}, line {number}"
+                yield where, _json(line, dict, where)
+
+
+def _read_list(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, values in enumerate(_json(file.read_bytes(), list, str(file))):
+        where = f"{file}, row {number}"
+        yield where, _checked(values, dict, where)
+
+
+def _read_parquet(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    number = 0
     try:
-        if Path(name).is_file():
-            if suffix not in _BUILDERS:
-                raise ValueError(f"dataset file {name} must end in .jsonl, .json or .parquet, got {suffix!r}")
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=256):
+            for values in batch.to_pylist():
+                yield f"{file}, row {number}", values
+                number += 1
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"cannot read {file}: {one_line(error)}") from error
+
+
+def _json(content: bytes, kind: type, where: str) -> Any:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        start = repr(content[:60].decode(errors="replace"))
+        raise ValueError(f"{where}: expected {_JSON[kind]}, got {start} ({str(error)[:100]})") from error
+    return _checked(value, kind, where)
+
+
+def _checked(value: Any, kind: type, where: str) -> Any:
+    if not isinstance(value, kind):
+        raise ValueError(f"{where}: expected {_JSON[kind]}, got {type(value).__name__}")
+    return value
+
+
+def _suffix(file: Path) -> str:
+    if file.suffix not in _BUILDERS:
+        raise ValueError(f"dataset file {file} must end in .jsonl, .json or .parquet, got {file.suffix!r}")
+    return file.suffix
+
+
+def undecoded(dataset: Dataset) -> Dataset:
+    """A dataset whose images are read as they are stored."""
+    for column, feature in dataset.features.items():
+        if isinstance(feature, Image):
+            dataset = dataset.cast_column(column, Image(decode=False))
+        elif isinstance(feature, List) and isinstance(feature.feature, Image):
+            dataset = dataset.cast_column(column, List(Image(decode=False)))
+    return dataset
+
+
+def read_rows(
+    name: str, split: str | None = "train", config: str | None = None, revision: str | None = None
+) -> Dataset:
+    """
+    Reads a dataset as one table.
+
+    Args:
+        name (`str`):
+            A JSONL, JSON or parquet file, a folder that `datasets` reads, or a dataset on the Hub.
+        split (`str`, *optional*, defaults to `"train"`):
+            Split to read; `None` for all of them, one behind the other.
+        config (`str`, *optional*):
+            Configuration of a dataset on the Hub.
+        revision (`str`, *optional*):
+            Branch, tag or commit of a dataset on the Hub.
+
+    Raises:
+        `ValueError`: if there is no such dataset or split, or a file is broken.
+    """
+    file = Path(name)
+    try:
+        if file.is_file():
+            builder = _BUILDERS[_suffix(file)]
             if config is not None:
                 raise ValueError(f"{name} is a file and has no configuration {config!r}: expected none")
-            return load_dataset(_BUILDERS[suffix], data_files=name, split=split or "train")
-        if suffix in _BUILDERS:
+            return load_dataset(builder, data_files=name, split=split or "train")
+        if file.suffix in _BUILDERS and not file.is_dir():
             raise ValueError(f"no dataset file at {name}")
-        loaded = load_dataset(name, config, split=split)
+        loaded = load_dataset(name, config, split=split, revision=revision)
         return loaded if isinstance(loaded, Dataset) else concatenate_datasets(list(loaded.values()))
     except (FileNotFoundError, ConnectionError) as error:
         raise ValueError(f"no dataset {name!r}: expected a .jsonl or .parquet file or a dataset on the Hub") from error
@@ -61,19 +175,56 @@ def read_folder(folder: Path, split: str) -> Dataset:
     raise ValueError(f"no dataset in {folder}: expected a .parquet, .jsonl or .json file")
 
 
-def find_column(dataset: Dataset, given: str | None, candidates: tuple[str, ...], what: str, name: str) -> str:
+def find_column(names: Sequence[str], given: str | None, candidates: tuple[str, ...], what: str, name: str) -> str:
     """The column that is `given`, or else the first of the candidates that is there."""
     wanted = (given,) if given else candidates
     for column in wanted:
-        if column in dataset.column_names:
+        if column in names:
             return column
-    raise ValueError(f"{name} has no column of {what}: expected {' or '.join(wanted)}, got {dataset.column_names}")
+    raise ValueError(f"{name} has no column of {what}: expected {' or '.join(wanted)}, got {', '.join(names)}")
 
 
 def require_columns(dataset: Dataset, columns: Sequence[str], name: str) -> None:
     """Raises `ValueError` if one of the columns is not there."""
     if not set(columns) <= set(dataset.column_names):
         raise ValueError(f"{name}: expected the columns {', '.join(columns)}, got {', '.join(dataset.column_names)}")
+
+
+def as_text(value: Any, column: str, where: str, role: str = "assistant") -> str:
+    """
+    A text as it is; of a conversation, what one role says.
+
+    Args:
+        value (`Any`):
+            A text or a conversation.
+        column (`str`):
+            Its column, for messages.
+        where (`str`):
+            Its row, for messages.
+        role (`str`, *optional*, defaults to `"assistant"`):
+            Whose turns are taken.
+
+    Raises:
+        `ValueError`: for anything else.
+
+    Example:
+
+    ```python
+    >>> as_text([{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}], "completion", "row 0")
+    '2'
+    ```
+    """
+    if isinstance(value, str):
+        return value
+    try:
+        return "\n\n".join(_content(turn["content"]) for turn in value if turn.get("role", role) == role)
+    except (TypeError, KeyError, AttributeError) as error:
+        got = f"{type(value).__name__}: {str(value)[:60]!r}"
+        raise ValueError(f"{where}: expected text in column {column!r}, got {got}") from error
+
+
+def _content(content: str | list[dict[str, Any]]) -> str:
+    return content if isinstance(content, str) else "\n".join(part.get("text") or "" for part in content)
 
 
 def is_missing(gold: Any) -> bool:

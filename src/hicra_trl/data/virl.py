@@ -13,7 +13,7 @@ from httpx import HTTPError
 from huggingface_hub import hf_hub_download
 
 from ..rewards import extract_boxed
-from ..terminal import say
+from ..terminal import first_line, say
 from .archives import extract_images, list_files
 from .rows import as_gold, is_missing, read_folder, read_rows, require_columns
 
@@ -112,8 +112,9 @@ def _download(repository: str, split: str) -> tuple[Dataset, Path]:
     try:
         file, archive = (hf_hub_download(repository, name, repo_type="dataset") for name in (ROWS_FILE, ARCHIVE))
     except (HTTPError, OSError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(f"cannot load {ROWS_FILE} and {ARCHIVE} of {repository} from the Hub: {reason}") from error
+        raise ValueError(
+            f"cannot load {ROWS_FILE} and {ARCHIVE} of {repository} from the Hub: {first_line(error)}"
+        ) from error
     return read_rows(file, split), _image_folder(extract_images(Path(archive)))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..grams import StrategicGrams
+from ..terminal import labelled
 from .engines.prompts import text_prompt
 from .evaluate import build_engine
 from .settings import PLAYGROUND, EvalArguments
@@ -26,10 +27,7 @@ def plan(args: EvalArguments) -> str:
         "output": args.output_dir,
         "pushed to": args.push_to_hub or "nowhere",
     }
-    width = max(map(len, lines))
-    indent = "\n" + " " * (width + 2)
-    body = "\n".join(f"{name:<{width}}  {text.replace(chr(10), indent)}" for name, text in lines.items())
-    return f"{body}\n\nfirst prompt:\n{_first_prompt(args, tasks)}"
+    return f"{labelled(lines)}\n\nfirst prompt:\n{_first_prompt(args, tasks)}"
 
 
 def _first_prompt(args: EvalArguments, tasks: Sequence[Task]) -> str:

@@ -5,10 +5,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from ..disk import write_whole
 from .protocol import benchmark_of, protocol
 from .report.tables import Row, paper_rows, results_json, results_markdown, results_text
 from .samples.sample import Sample
-from .samples.storage import read_record, read_samples, samples_file, write_text
+from .samples.storage import read_record, read_samples, samples_file
 from .statistics.comparison import Comparison, compare
 from .statistics.summary import Summary, by_item, summarize
 
@@ -65,8 +66,8 @@ class Results:
     def write(self, folder: str | Path) -> None:
         """Writes `results.md` and `results.json`."""
         markdown = results_markdown(self.summaries, self.settings, self._beside_the_paper())
-        write_text(Path(folder) / "results.md", markdown)
-        write_text(Path(folder) / "results.json", results_json(self.summaries, self.settings))
+        write_whole(Path(folder) / "results.md", markdown)
+        write_whole(Path(folder) / "results.json", results_json(self.summaries, self.settings))
 
     def push(self, repo_id: str) -> str:
         """

@@ -1,13 +1,9 @@
 """The dataset card of a lexicon."""
 
 import json
-from typing import TYPE_CHECKING
 
 from ..paper import PAPER_CITATION
-
-
-if TYPE_CHECKING:
-    from .lexicon import StrategicGrams
+from .storage import Contents
 
 
 _CARD = """\
@@ -78,25 +74,26 @@ Only mined lexicons have the columns after the first.
 """
 
 
-def card(grams: "StrategicGrams", repo_id: str | None = None, license: str = "apache-2.0") -> str:
+def card(contents: Contents, repo_id: str | None = None, license: str = "apache-2.0") -> str:
     """
     README of a lexicon's dataset, with the YAML that the Hub and `datasets` read.
 
     Args:
-        grams ([`StrategicGrams`]):
+        contents ([`Contents`]):
             The lexicon.
         repo_id (`str`, *optional*):
             What its users load; a placeholder where it is not published.
         license (`str`, *optional*, defaults to `"apache-2.0"`):
             Licence, as the Hub names it.
     """
+    size = len(contents.phrases)
     return _CARD.format(
         license=license,
-        size_category="n<1K" if len(grams) < 1000 else "1K<n<10K" if len(grams) < 10_000 else "10K<n<100K",
-        size=len(grams),
-        fingerprint=grams.fingerprint,
-        examples="\n".join(f"* {gram}" for gram in list(grams)[:10]),
+        size_category="n<1K" if size < 1000 else "1K<n<10K" if size < 10_000 else "10K<n<100K",
+        size=size,
+        fingerprint=contents.fingerprint,
+        examples="\n".join(f"* {gram}" for gram in contents.phrases[:10]),
         repo_id=repo_id or "user/name",
-        provenance=json.dumps(grams.provenance, indent=2, ensure_ascii=False),
+        provenance=json.dumps(contents.provenance, indent=2, ensure_ascii=False),
         citation=PAPER_CITATION,
     )

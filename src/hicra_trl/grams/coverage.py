@@ -165,7 +165,7 @@ def _related(grams: StrategicGrams, others: StrategicGrams) -> float:
 
 
 def _can_match(gram: str) -> bool:
-    return len(GramMatcher(StrategicGrams([gram])).find_in_text(f"({gram})")) > 0
+    return len(GramMatcher([gram]).find_in_text(f"({gram})")) > 0
 
 
 def _only_stop_words(gram: str) -> bool:

@@ -4,18 +4,17 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from httpx import HTTPError
 from huggingface_hub import HfApi, RepoFile, snapshot_download
 from huggingface_hub.constants import HF_HUB_OFFLINE
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
+from ..disk import write_whole
+from ..terminal import first_line, one_line
 from . import storage
+from .card import card
 
-
-if TYPE_CHECKING:
-    from .lexicon import StrategicGrams
 
 _REPOSITORY = re.compile(r"(?!.*\.\.)[\w.-]{1,96}/[\w.-]{1,96}(@[\w./-]{1,128})?")
 _FILES = ["*.parquet", storage.PROVENANCE_FILE]
@@ -78,23 +77,23 @@ def download(source: str) -> Downloaded:
     except RevisionNotFoundError as error:
         raise FileNotFoundError(f"no strategic grams at {source!r}: {repo_id} has no revision {revision!r}") from error
     except (HTTPError, OSError) as error:
-        raise FileNotFoundError(f"cannot load strategic grams {source!r} from the Hub: {_line(error)}") from error
+        raise FileNotFoundError(f"cannot load strategic grams {source!r} from the Hub: {first_line(error)}") from error
     # A snapshot's folder is named by its commit.
     return Downloaded(Path(folder), repo_id, Path(folder).name)
 
 
-def push(grams: "StrategicGrams", repo_id: str, private: bool, license: str, commit_message: str) -> str:
+def push(contents: storage.Contents, repo_id: str, private: bool, license: str, commit_message: str) -> str:
     """Uploads a lexicon as a dataset in one commit and returns the commit's hash; raises `ValueError` if refused."""
     api = HfApi()
     try:
         repo_id = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True).repo_id
         with tempfile.TemporaryDirectory() as folder:
-            storage.write(Path(folder), grams, repo_id, license)
+            storage.write(Path(folder), contents, card(contents, repo_id, license))
             commit = api.upload_folder(
                 repo_id=repo_id, repo_type="dataset", folder_path=folder, commit_message=commit_message
             )
     except (HTTPError, OSError, RuntimeError) as error:
-        raise ValueError(f"cannot push strategic grams to {repo_id!r}: {_line(error)}") from error
+        raise ValueError(f"cannot push strategic grams to {repo_id!r}: {first_line(error)}") from error
     return commit.oid
 
 
@@ -111,20 +110,11 @@ def _files(repo_id: str, revision: str) -> list[str]:
         raise FileNotFoundError(f"no strategic grams in {name}: expected {storage.GRAMS_FILE}, got {got}")
     for path, most in ((parquet[0], storage.MAX_FILE_BYTES), (storage.PROVENANCE_FILE, 1 << 20)):
         if sizes.get(path, 0) > most:
-            raise ValueError(
-                f"{name}/{storage.one_line(path)}: a lexicon's file may have {most:,} bytes, got {sizes[path]:,}"
-            )
+            raise ValueError(f"{name}/{one_line(path)}: a lexicon's file may have {most:,} bytes, got {sizes[path]:,}")
     return [parquet[0], storage.PROVENANCE_FILE]
 
 
 def _remember(folder: Path, revision: str, commit: str) -> None:
     """Lets the cache find a branch when offline, as a download by its name does."""
     if revision != commit:
-        ref = folder.parents[1] / "refs" / revision
-        ref.parent.mkdir(parents=True, exist_ok=True)
-        ref.write_text(commit)
-
-
-def _line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+        write_whole(folder.parents[1] / "refs" / revision, commit)

@@ -3,7 +3,6 @@
 Immutable and ordered; how it is mined is another file's business.
 """
 
-import hashlib
 import logging
 import random
 import re
@@ -14,7 +13,8 @@ from typing import Any
 
 from ..paper import PAPER_CITATION
 from . import hub, storage
-from .storage import STATISTICS
+from .card import card
+from .storage import STATISTICS, Contents
 
 
 logger = logging.getLogger(__name__)
@@ -86,12 +86,9 @@ class StrategicGrams:
             raise ValueError("a lexicon needs at least one strategic gram, got none")
         if duplicates:
             logger.warning("dropped %d duplicate strategic grams, such as %r", len(duplicates), duplicates[0])
-        self._phrases = tuple(kept)
-        self._provenance = dict(provenance or {})
-        self._statistics = {
-            name: [column[row] for row in kept.values()] for name, column in (statistics or {}).items()
-        }
-        if unknown := self._statistics.keys() - STATISTICS.keys():
+        columns = {name: [column[row] for row in kept.values()] for name, column in (statistics or {}).items()}
+        self._contents = Contents(tuple(kept), dict(provenance or {}), columns)
+        if unknown := columns.keys() - STATISTICS.keys():
             raise ValueError(f"statistics must be among {', '.join(STATISTICS)}, got {', '.join(sorted(unknown))}")
 
     @classmethod
@@ -129,17 +126,16 @@ class StrategicGrams:
                 "with a saved lexicon, or a dataset on the Hub as 'user/name' or 'user/name@revision'"
             )
         downloaded = hub.download(str(source))
-        grams = cls._read_folder(downloaded.folder, downloaded.name)
-        grams._provenance["loaded_from"] = {"repo_id": downloaded.repo_id, "revision": downloaded.revision}
-        return grams
+        origin = {"repo_id": downloaded.repo_id, "revision": downloaded.revision}
+        return cls._read_folder(downloaded.folder, downloaded.name, {"loaded_from": origin})
 
     @classmethod
-    def _read_folder(cls, folder: Path, name: str) -> "StrategicGrams":
-        stored = storage.read(folder, name)
+    def _read_folder(cls, folder: Path, name: str, origin: Mapping[str, Any] | None = None) -> "StrategicGrams":
+        stored, file = storage.read(folder, name)
         try:
-            return cls(stored.phrases, stored.provenance, stored.statistics)
+            return cls(stored.phrases, {**stored.provenance, **(origin or {})}, stored.statistics)
         except ValueError as error:
-            raise ValueError(f"{name}/{stored.file}: {error}") from error
+            raise ValueError(f"{file}: {error}") from error
 
     @classmethod
     def _read_text(cls, file: Path) -> "StrategicGrams":
@@ -156,7 +152,7 @@ class StrategicGrams:
         `strategic_grams.parquet` has a row per gram, `provenance.json` says where they come from, and the card in
         `README.md` lets plain [`~datasets.load_dataset`] read the folder.
         """
-        return storage.write(Path(folder), self)
+        return storage.write(Path(folder), self._contents, card(self._contents))
 
     def push_to_hub(
         self,
@@ -184,7 +180,7 @@ class StrategicGrams:
         Raises:
             `ValueError`: if the Hub refuses; the message says why.
         """
-        return hub.push(self, repo_id, private, license, commit_message)
+        return hub.push(self._contents, repo_id, private, license, commit_message)
 
     def drop(self, fraction: float, seed: int) -> "StrategicGrams":
         """
@@ -203,48 +199,48 @@ class StrategicGrams:
             raise ValueError(f"fraction to drop must be in [0, 1), got {fraction}")
         gone = set(random.Random(seed).sample(range(len(self)), round(fraction * len(self))))
         rows = [row for row in range(len(self)) if row not in gone]
-        statistics = {name: [column[row] for row in rows] for name, column in self._statistics.items()}
+        statistics = {name: [column[row] for row in rows] for name, column in self._contents.statistics.items()}
         provenance = {"dropped": fraction, "seed": seed, "from": self.fingerprint}
         return StrategicGrams([self[row] for row in rows], provenance, statistics)
 
     @property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that depend on the grams and their order, and on nothing else."""
-        return hashlib.sha256("\n".join(self._phrases).encode()).hexdigest()[:16]
+        return self._contents.fingerprint
 
     @property
     def provenance(self) -> dict[str, Any]:
         """Where the grams come from (a copy)."""
-        return dict(self._provenance)
+        return dict(self._contents.provenance)
 
     @property
     def revision(self) -> str | None:
         """Commit of the Hub that was loaded, if any."""
-        loaded = self._provenance.get("loaded_from")
+        loaded = self._contents.provenance.get("loaded_from")
         return loaded.get("revision") if isinstance(loaded, dict) else None
 
     @property
     def statistics(self) -> dict[str, list[Any]]:
         """Columns aligned with the grams (a copy); empty for a lexicon that was not mined."""
-        return {name: list(column) for name, column in self._statistics.items()}
+        return {name: list(column) for name, column in self._contents.statistics.items()}
 
     def __len__(self) -> int:
-        return len(self._phrases)
+        return len(self._contents.phrases)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._phrases)
+        return iter(self._contents.phrases)
 
     def __getitem__(self, index: int) -> str:
-        return self._phrases[index]
+        return self._contents.phrases[index]
 
     def __contains__(self, phrase: str) -> bool:
-        return normalize(phrase) in self._phrases
+        return normalize(phrase) in self._contents.phrases
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, StrategicGrams) and self._phrases == other._phrases
+        return isinstance(other, StrategicGrams) and self._contents.phrases == other._contents.phrases
 
     def __hash__(self) -> int:
-        return hash(self._phrases)
+        return hash(self._contents.phrases)
 
     def __repr__(self) -> str:
         return f"StrategicGrams({len(self)} grams, fingerprint {self.fingerprint})"

@@ -1,13 +1,12 @@
 """Finds every occurrence of a lexicon's grams in text, by one pass of an Aho-Corasick automaton over its bytes."""
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from itertools import chain
 
 import numpy as np
 from ahocorasick_rs import BytesAhoCorasick, Implementation
-
-from .lexicon import StrategicGrams
 
 
 SEPARATOR = 0  # a byte that is no word, no white space, and in no gram
@@ -46,12 +45,12 @@ class GramMatcher:
     where upper and lower case have the same length in UTF-8 (Latin-1, Greek, Cyrillic).
 
     Args:
-        grams ([`StrategicGrams`]):
-            The lexicon. Its automaton is built once, here.
+        grams (`Iterable[str]`):
+            The grams, such as a [`StrategicGrams`]. Their automaton is built once, here.
     """
 
-    def __init__(self, grams: StrategicGrams) -> None:
-        self.grams = grams
+    def __init__(self, grams: Iterable[str]) -> None:
+        self.grams = grams = tuple(grams)
         self._automaton = BytesAhoCorasick([gram.encode() for gram in grams], implementation=Implementation.DFA)
         self._starts_word = np.array([_is_word(gram[0]) and not UNSPACED.match(gram[0]) for gram in grams])
         self._ends_word = np.array([_is_word(gram[-1]) and not UNSPACED.match(gram[-1]) for gram in grams])

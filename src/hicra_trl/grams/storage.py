@@ -1,23 +1,23 @@
-"""A lexicon as a folder: a parquet file that plain `datasets` reads, its provenance, and a card.
+"""What lies in a lexicon's folder: a parquet file that plain `datasets` reads, its provenance, and a card.
 
 What is read may come from anybody: sizes are bounded before anything is decompressed, only the expected columns are
 read, and nothing is executed.
 """
 
+import hashlib
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .card import card
+from ..disk import save_whole, write_whole
+from ..terminal import one_line
 
-
-if TYPE_CHECKING:
-    from .lexicon import StrategicGrams
 
 GRAMS_FILE = "strategic_grams.parquet"
 PROVENANCE_FILE = "provenance.json"
@@ -36,44 +36,46 @@ STATISTICS = {
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
-@dataclass
-class Stored:
+@dataclass(frozen=True)
+class Contents:
     """
-    What a folder holds.
+    What a lexicon's folder holds.
 
     Attributes:
-        phrases (`list[str]`):
+        phrases (`Sequence[str]`):
             The grams.
         provenance (`dict[str, Any]`):
             Where they come from.
         statistics (`dict[str, list]`):
-            Columns aligned with the grams.
-        file (`str`):
-            Name of the file that the grams are from.
+            Columns aligned with the grams, their clusters among them.
     """
 
-    phrases: list[str]
-    provenance: dict[str, Any]
-    statistics: dict[str, list[Any]]
-    file: str
+    phrases: Sequence[str]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    statistics: dict[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that depend on the grams and their order, and on nothing else."""
+        return hashlib.sha256("\n".join(self.phrases).encode()).hexdigest()[:16]
 
 
-def write(folder: Path, grams: "StrategicGrams", repo_id: str | None = None, license: str = "apache-2.0") -> Path:
-    """Writes a lexicon into `folder`, and returns it; `repo_id` and `license` are for the card."""
-    if len(grams) > MAX_GRAMS:
-        raise ValueError(f"a lexicon may have {MAX_GRAMS:,} grams, got {len(grams):,}: keep fewer clusters")
-    folder.mkdir(parents=True, exist_ok=True)
-    columns: dict[str, Any] = {"gram": pa.array(grams, pa.string())}
-    for name, column in grams.statistics.items():
+def write(folder: Path, contents: Contents, card: str) -> Path:
+    """Writes a lexicon and its card into `folder`, and returns it."""
+    size = len(contents.phrases)
+    if size > MAX_GRAMS:
+        raise ValueError(f"a lexicon may have {MAX_GRAMS:,} grams, got {size:,}: keep fewer clusters")
+    columns: dict[str, Any] = {"gram": pa.array(contents.phrases, pa.string())}
+    for name, column in contents.statistics.items():
         columns[name] = pa.array(column, STATISTICS[name])
-    pq.write_table(pa.table(columns), folder / GRAMS_FILE)
-    record = {**grams.provenance, "fingerprint": grams.fingerprint, "size": len(grams)}
-    (folder / PROVENANCE_FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / CARD_FILE).write_text(card(grams, repo_id, license), encoding="utf-8")
+    save_whole(folder / GRAMS_FILE, lambda part: pq.write_table(pa.table(columns), part))
+    record = {**contents.provenance, "fingerprint": contents.fingerprint, "size": size}
+    write_whole(folder / PROVENANCE_FILE, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    write_whole(folder / CARD_FILE, card)
     return folder
 
 
-def read(folder: Path, name: str) -> Stored:
+def read(folder: Path, name: str) -> tuple[Contents, str]:
     """
     Reads a lexicon.
 
@@ -82,6 +84,9 @@ def read(folder: Path, name: str) -> Stored:
             Folder with `strategic_grams.parquet`, or with any one parquet file that has a column `gram`.
         name (`str`):
             What to call the folder in messages.
+
+    Returns:
+        `tuple[Contents, str]`: what the folder holds, and how messages call the file with the grams.
 
     Raises:
         `FileNotFoundError`: if no parquet file is there.
@@ -104,7 +109,7 @@ def read(folder: Path, name: str) -> Stored:
     if "example" in statistics:
         statistics["example"] = [text and _CONTROL.sub(" ", text) for text in statistics["example"]]
     provenance = _read_provenance(folder / PROVENANCE_FILE, f"{name}/{PROVENANCE_FILE}")
-    return Stored(columns["gram"], provenance, statistics, str(file.relative_to(folder)))
+    return Contents(columns["gram"], provenance, statistics), where
 
 
 def _grams_file(folder: Path, name: str) -> Path:
@@ -158,12 +163,6 @@ def _read_bounded(parquet: pq.ParquetFile, columns: list[str], where: str) -> pa
             raise ValueError(f"{where}: a lexicon may have {MAX_DATA_BYTES:,} bytes of data, got more")
         batches.append(batch)
     return pa.Table.from_batches(batches, pa.schema([parquet.schema_arrow.field(name) for name in columns]))
-
-
-def one_line(text: object) -> str:
-    """What others wrote, fit for a terminal."""
-    line = " ".join(_CONTROL.sub(" ", str(text)).split())
-    return line if len(line) <= 300 else f"{line[:300]}..."
 
 
 def _read_provenance(file: Path, where: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What is measured, as modules of Hugging Face's `evaluate`, which only those who load one need.
 
-Each folder is loadable from the installed package and, uploaded as it is, a Space of the same name.
+`evaluate` loads each folder from the installed package, and from a Space that it was uploaded to.
 """
 
 from pathlib import Path

@@ -9,6 +9,8 @@ from pathlib import Path
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ..analysis.comparison import OUTCOMES_FILE, read_outcomes
+from ..disk import write_whole
 from .evaluate import Summary, judge, sample
 from .pretrain import RECORD, PretrainConfig, pretrain
 from .traces import read_trace
@@ -16,7 +18,6 @@ from .world import split_problems, write_problems
 
 
 METHODS = ("grpo", "hicra")
-EVALUATION_FILE = "evaluation.json"
 SAMPLES_FILE = "samples.jsonl"
 SAMPLES_PER_PROBLEM = 8
 
@@ -46,7 +47,7 @@ def evaluate(model_folder: Path, folder: Path, max_new_tokens: int, origin: str,
         model_folder (`Path`):
             Model and tokenizer.
         folder (`Path`):
-            Gets `evaluation.json` and `samples.jsonl`.
+            Gets `outcomes.json` and `samples.jsonl`.
         max_new_tokens (`int`):
             Length limit, the one of training.
         origin (`str`):
@@ -68,9 +69,8 @@ def evaluate(model_folder: Path, folder: Path, max_new_tokens: int, origin: str,
         {"prompt": p.prompt, "completion": text, "outcome": read_trace(text, p).outcome}
         for text, p in zip(completions, problems, strict=True)
     ]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / SAMPLES_FILE).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    (folder / EVALUATION_FILE).write_text(json.dumps({**asdict(summary), "origin": origin}, indent=2) + "\n")
+    write_whole(folder / SAMPLES_FILE, "".join(json.dumps(row) + "\n" for row in rows))
+    write_whole(folder / OUTCOMES_FILE, json.dumps({**asdict(summary), "origin": origin}, indent=2) + "\n")
     return summary
 
 
@@ -134,5 +134,7 @@ def run_experiment(
 
 
 def _origin_of(folder: Path) -> str | None:
-    file = folder / EVALUATION_FILE
-    return json.loads(file.read_text())["origin"] if file.is_file() else None
+    try:
+        return read_outcomes(folder).get("origin")
+    except FileNotFoundError:
+        return None

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from ..disk import write_whole
 from .traces import Policy, write_trace
 from .world import Problem, split_problems
 
@@ -116,7 +117,7 @@ def pretrain(folder: str | Path, config: PretrainConfig) -> Path:
         "seconds": round(time.perf_counter() - start, 1),
     }
     # Written last: its presence means that the folder is complete.
-    record_path.write_text(json.dumps(record, indent=2) + "\n")
+    write_whole(record_path, json.dumps(record, indent=2) + "\n")
     return folder
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from reasoning_gym.games.countdown import CountdownConfig, CountdownDataset
 
+from hicra_trl.disk import write_whole
 from hicra_trl.rewards import extract_boxed
 
 
@@ -153,8 +154,7 @@ def problem_rows(problems: tuple[Problem, ...]) -> list[dict[str, Any]]:
 
 def write_problems(folder: Path, seed: int) -> tuple[Path, Path]:
     """Writes `train.jsonl` and `held_out.jsonl` into `folder` and returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     paths = folder / "train.jsonl", folder / "held_out.jsonl"
     for path, problems in zip(paths, split_problems(seed)):
-        path.write_text("".join(json.dumps(row) + "\n" for row in problem_rows(problems)), encoding="utf-8")
+        write_whole(path, "".join(json.dumps(row) + "\n" for row in problem_rows(problems)))
     return paths

@@ -19,7 +19,7 @@ from .runs.lexicon import check_same_lexicon
 from .runs.manifest import batch_record, read_manifest
 from .runs.provenance import model_record
 from .runs.resume import check_same_run
-from .upstream.vision import check_images
+from .upstream.mixed_images import check_images
 
 
 def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, grams: StrategicGrams) -> Path | None:

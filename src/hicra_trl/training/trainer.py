@@ -1,17 +1,11 @@
 """GRPO with hierarchy-aware credit: wires the labeler, the credit and the dynamics to TRL."""
 
-import inspect
-import json
-import math
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import ModelCard
 from transformers import PreTrainedModel
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-from trl import GRPOTrainer
-from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import get_config_model_id
 
 from ..dynamics import DynamicsMeter
@@ -20,14 +14,11 @@ from ..paper import PAPER_CITATION
 from .config import HICRAConfig
 from .credit.controls import highest_tokens, random_tokens
 from .credit.hicra import hicra_advantages
-from .runs.files import LEXICON_FOLDER, STATE_FILE
+from .runs.files import LEXICON_FOLDER
 from .runs.lexicon import check_same_lexicon
 from .sampling.rollouts import RolloutTrainer
 from .sampling.seeds import seeded_generator
 
-
-# What TRL's forward pass takes beside the tokens, such as pixels; a batch has some of them.
-_FORWARD_PARAMETERS = inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters
 
 _CREDITED = {
     "planning": "planning tokens",
@@ -109,22 +100,6 @@ class HICRATrainer(RolloutTrainer):
             return random_tokens(batch["planning_mask"], mask, generator)
         return highest_tokens(self._entropies(batch), batch["planning_mask"], mask)
 
-    def _entropies(self, batch: dict[str, Any]) -> torch.Tensor:
-        """Entropies (B, T) of the policy at the completions' tokens, in nats, at the sampling temperature."""
-        train = self.model.training
-        # The parent's method: ours would keep these for the metrics, where the loss's belong.
-        with torch.no_grad(), disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs):
-            _, entropies, *_ = super()._get_per_token_logps_and_entropies(
-                self.model,
-                torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
-                torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
-                batch["completion_ids"].size(1),
-                batch_size=self.args.per_device_train_batch_size if train else self.args.per_device_eval_batch_size,
-                compute_entropy=True,
-                **{name: batch[name] for name in _FORWARD_PARAMETERS if name in batch},
-            )
-        return entropies
-
     def _log_overlap(self, credited: torch.Tensor, planning_mask: torch.Tensor) -> None:
         counts = torch.stack([(credited & planning_mask).sum(), credited.sum()])
         overlap, total = self.accelerator.reduce(counts, reduction="sum").tolist()
@@ -148,25 +123,8 @@ class HICRATrainer(RolloutTrainer):
         loss = super()._compute_loss(model, inputs)
         logps, entropies = self._token_scores
         self._token_scores = None
-        self._refuse_broken("loss", loss.detach())
         self.dynamics[self._mode].add_tokens(logps, entropies, inputs["planning_mask"], _own_tokens(inputs))
         return loss
-
-    def _get_grad_norm(self, *args: Any, **kwargs: Any) -> Any:
-        norm = super()._get_grad_norm(*args, **kwargs)
-        # In fp16 the scaler skips steps whose gradients overflow.
-        if norm is not None and not self.args.fp16:
-            self._refuse_broken("norm of the gradient", norm)
-        return norm
-
-    def _refuse_broken(self, what: str, value: torch.Tensor | float) -> None:
-        """Stops before the weights are broken too, so that every checkpoint is a good one."""
-        value = float(value)
-        if not math.isfinite(value):
-            raise FloatingPointError(
-                f"step {self.state.global_step + 1}: the {what} is {value}. It has changed no weight: go on "
-                "with a lower max_grad_norm, or begin another run from the last checkpoint with a lower learning_rate"
-            )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the dynamics of the window that ends here, under `hicra/`. Every rank must call it."""
@@ -182,44 +140,17 @@ class HICRATrainer(RolloutTrainer):
         if self.args.should_save:
             self.labeler.grams.save(Path(output_dir or self.args.output_dir, LEXICON_FOLDER))
 
-    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        # Transformers would train one step more where a run is resumed at its last one.
-        if self.state.global_step >= self.state.max_steps:
-            self.control.should_training_stop = True
-            return
-        super()._run_epoch(*args, **kwargs)
+    def checkpoint_state(self) -> dict[str, Any]:
+        """The perplexities that later ones are relative to, and what the sampling remembers."""
+        baselines = {mode: meter.baselines for mode, meter in self.dynamics.items()}
+        return {"perplexity_baselines": baselines, **super().checkpoint_state()}
 
-    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        folder = Path(self._get_output_dir(trial=trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
-        # A resumed run may write over an older checkpoint.
-        if self.args.should_save:
-            (folder / STATE_FILE).unlink(missing_ok=True)
-        super()._save_checkpoint(model, trial)
-        # Written last, when every rank is done, and at once: a checkpoint without it is half-written.
-        self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            state = {
-                "perplexity_baselines": {mode: meter.baselines for mode, meter in self.dynamics.items()},
-                "rollouts": self.rollout_state(),
-            }
-            (folder / f"{STATE_FILE}.part").write_text(json.dumps(state))
-            (folder / f"{STATE_FILE}.part").replace(folder / STATE_FILE)
-        if self.args.push_to_hub:
-            super()._push_from_checkpoint(str(folder))
-
-    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
-        # Transformers calls it before a checkpoint is whole; `_save_checkpoint` pushes when it is.
-        pass
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None:
-            return
+    def restore_checkpoint(self, checkpoint: Path, state: dict[str, Any]) -> None:
+        """Takes over what [`~HICRATrainer.checkpoint_state`] gave, of a run with the same lexicon."""
         check_same_lexicon(checkpoint, self.labeler.grams)
-        state = json.loads(Path(checkpoint, STATE_FILE).read_text())
+        super().restore_checkpoint(checkpoint, state)
         for mode, baselines in state["perplexity_baselines"].items():
             self.dynamics[mode].baselines = baselines
-        self.restore_rollouts(state["rollouts"])
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Writes TRL's model card with a section on the credit assignment."""

@@ -19,12 +19,12 @@ from hicra_trl.evaluation.report.tables import (
     results_markdown,
     results_text,
     summary_rows,
-    text_table,
     verdict,
 )
 from hicra_trl.evaluation.statistics.comparison import AVERAGE, compare
 from hicra_trl.evaluation.statistics.intervals import Estimate
 from hicra_trl.evaluation.statistics.summary import summarize
+from hicra_trl.terminal import table
 
 
 SETTINGS = {"model": "tiny", "temperature": 0.6, "versions": {"trl": "1.16.0"}}
@@ -63,7 +63,7 @@ def test_a_benchmark_says_what_was_measured(summaries):
 
 def test_the_terminal_and_markdown_say_the_same(summaries):
     rows = summary_rows(summaries)
-    lines = text_table(rows).splitlines()
+    lines = table(rows).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert [tuple(filter(None, re.split(r" {2,}", line.strip()))) for line in lines] == [
         tuple(filter(None, row)) for row in rows

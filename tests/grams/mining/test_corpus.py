@@ -2,16 +2,12 @@
 
 import itertools
 import json
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from hicra_trl.grams import Corpus, CorpusArguments
-
-
-TRACES = Path(__file__).parents[4] / "shared/data/traces"
 
 
 def write_jsonl(file, rows):
@@ -153,12 +149,10 @@ def test_the_column_that_is_named_is_taken(write):
     assert solutions(file, text_column="thoughts") == ["we"]
 
 
-@pytest.mark.skipif(not TRACES.is_dir(), reason="the traces are not part of the repository")
-def test_real_traces_are_read_whole():
-    corpus = Corpus(CorpusArguments(str(TRACES)))
-    lines = [line for file in sorted(TRACES.glob("*.jsonl")) for line in file.open(encoding="utf-8")]
-    assert list(corpus) == [json.loads(line)["completion"] for line in lines]
-    assert corpus.read == len(lines) == 500
+def test_traces_are_read_whole(data_folder, traces):
+    corpus = Corpus(CorpusArguments(str(data_folder / "traces")))
+    assert list(corpus) == traces
+    assert corpus.read == len(traces)
 
 
 # Which solutions are taken
@@ -253,7 +247,8 @@ def test_a_dataset_that_the_hub_does_not_have_is_named():
 def test_a_file_of_another_kind_is_named(tmp_path):
     (tmp_path / "data.csv").write_text("text\nso")
     assert (
-        error(tmp_path / "data.csv") == f"dataset file {tmp_path}/data.csv must end in .jsonl or .parquet, got '.csv'"
+        error(tmp_path / "data.csv")
+        == f"dataset file {tmp_path}/data.csv must end in .jsonl, .json or .parquet, got '.csv'"
     )
 
 
@@ -322,7 +317,7 @@ def test_a_value_that_is_no_text_is_named_with_its_row(tmp_path, value):
 
 def test_a_null_in_a_parquet_file_is_named(tmp_path):
     file = write_parquet(tmp_path / "data.parquet", [{"text": "so"}, {"text": None}])
-    assert error(file) == f"{file}: expected text in column 'text', got NoneType: 'None'"
+    assert error(file) == f"{file}, row 1: expected text in column 'text', got NoneType: 'None'"
 
 
 @pytest.mark.parametrize("value", ["yes", None, {"math": 1.0}, [1.0]], ids=str)
@@ -351,7 +346,7 @@ def test_a_column_that_is_missing_in_a_later_row_is_named_with_the_row(tmp_path)
 def test_a_column_that_is_missing_in_a_later_file_is_named_with_the_file(tmp_path):
     write_parquet(tmp_path / "a.parquet", [{"text": "so"}])
     write_parquet(tmp_path / "b.parquet", [{"response": "we"}])
-    assert error(tmp_path).startswith(f"{tmp_path}/b.parquet: expected text in column 'text', got NoneType")
+    assert error(tmp_path).startswith(f"{tmp_path}/b.parquet, row 0: expected text in column 'text', got NoneType")
 
 
 def test_an_empty_file_is_an_error(tmp_path):

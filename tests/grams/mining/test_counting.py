@@ -231,18 +231,6 @@ def test_halves_of_files_are_ignored(interrupted, tmp_path):
     assert table(counted(tmp_path, SOLUTIONS)) == plain(SOLUTIONS)
 
 
-def test_an_interrupted_write_leaves_no_file_under_the_final_name(tmp_path):
-    def write(part):
-        part.write_bytes(b"half")
-        raise RuntimeError("the disk is full")
-
-    with pytest.raises(RuntimeError, match="the disk is full"):
-        counting.save_whole(tmp_path / "folder" / "kept.npy", write)
-    assert not (tmp_path / "folder" / "kept.npy").exists()
-    counting.save_whole(tmp_path / "folder" / "kept.npy", lambda part: part.write_bytes(b"whole"))
-    assert (tmp_path / "folder" / "kept.npy").read_bytes() == b"whole"
-
-
 @pytest.mark.parametrize(
     "changed",
     [

@@ -3,7 +3,6 @@
 import json
 import random
 from dataclasses import asdict
-from pathlib import Path
 
 import faiss
 import numpy as np
@@ -31,7 +30,6 @@ from hicra_trl.playground.world import split_problems
 from .test_ngrams import frequencies, occurrences
 
 
-TRACES = Path(__file__).parents[4] / "shared/data/traces"
 LONG_REASONING = ("deepseek-r1-distill-llama-8b", "deepseek-r1-distill-qwen-14b", "deepseek-r1-distill-qwen-32b")
 INSTRUCT = ("llama-3.1-8b-instruct", "qwen2.5-14b-instruct")
 
@@ -469,13 +467,13 @@ def test_planted_phrases_are_found_again(mined):
     assert both / found >= 0.85 and both / planned >= 0.85
 
 
-@pytest.mark.skipif(not TRACES.is_dir(), reason="the traces are not part of the repository")
 @pytest.mark.parametrize("unseen", LONG_REASONING)
-def test_unseen_long_reasoning_is_denser_in_mined_grams_than_instruct_models(unseen):
+def test_unseen_long_reasoning_is_denser_in_mined_grams_than_instruct_models(unseen, real_data):
     """Share of the bytes inside an occurrence, of a model that was not mined."""
 
     def solutions(*models):
-        return [json.loads(line)["completion"] for model in models for line in (TRACES / f"{model}.jsonl").open()]
+        files = (real_data / "traces" / f"{model}.jsonl" for model in models)
+        return [json.loads(line)["completion"] for file in files for line in file.open()]
 
     grams = mine_strategic_grams(solutions(*(model for model in LONG_REASONING if model != unseen)))
     matcher = GramMatcher(grams)

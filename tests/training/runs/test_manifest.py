@@ -13,13 +13,13 @@ from datasets import Dataset, Features, Image, List
 from trl import ModelConfig, TrlParser
 
 from hicra_trl import HICRAConfig
+from hicra_trl.disk import fingerprint
 from hicra_trl.grams import StrategicGrams
 from hicra_trl.training.arguments import RunArguments
 from hicra_trl.training.preflight import check
 from hicra_trl.training.runs.manifest import launch_record, read_manifest, resolved_recipe
-from hicra_trl.training.runs.provenance import code_record, data_fingerprint, folder_fingerprint
+from hicra_trl.training.runs.provenance import code_record, data_fingerprint
 from loopback_hub import LoopbackHub
-
 from training.tiny_run import TESTS, train_here, write_recipe
 
 
@@ -53,7 +53,7 @@ def test_a_manifest_names_every_seed_version_commit_and_fingerprint(folder, lexi
         "versions"
     ].keys()
     assert manifest["code"] == code_record() and len(code_record()["commit"]) == 40
-    assert manifest["model"]["fingerprint"] == folder_fingerprint(folder / "model")
+    assert manifest["model"]["fingerprint"] == fingerprint(folder / "model")
     assert manifest["lexicon"]["fingerprint"] == StrategicGrams.load(lexicon_file).fingerprint
     assert {role: record["rows"] for role, record in manifest["data"].items()} == {"train": 24, "held_out": 24}
     assert manifest["batch"] == {"completions_per_step": 8, "generation_batch_size": 16}

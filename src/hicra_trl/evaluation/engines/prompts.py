@@ -5,23 +5,19 @@ protocol of DeepSeek-R1, which the paper follows. Everything that belongs to one
 that a letter is asked for) is part of the item's problem; the instruction is the same for all.
 """
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, ProcessorMixin
 
+from ...disk import fingerprint
 from ...rewards.boxed import BOXED_INSTRUCTION
 from ...terminal import first_line
 from ..problems.images import IMAGE_MARK, EncodedImage, split_at_images
 from ..problems.items import Item
 from ..settings import EvalArguments
 from .engine import Prompt, token_limit
-
-
-_MODEL_FILES = ("*.safetensors", "*.bin", "config.json", "generation_config.json", "tokenizer*", "chat_template*")
-_TAIL = 1 << 20
 
 
 def conversation(
@@ -45,6 +41,8 @@ def conversation(
     Example:
 
     ```python
+    >>> from hicra_trl.rewards import Gold
+
     >>> conversation(Item("1", "What is 2 + 2?", Gold("4")), "Be brief.")
     [{'role': 'user', 'content': 'What is 2 + 2?\n\nBe brief.'}]
     ```
@@ -77,6 +75,8 @@ def text_prompt(item: Item, instruction: str = BOXED_INSTRUCTION) -> str:
     Example:
 
     ```python
+    >>> from hicra_trl.rewards import Gold
+
     >>> text_prompt(Item("1", "What is 2 + 2?", Gold("4")), "Be brief.")
     'What is 2 + 2?\n\nBe brief.'
     ```
@@ -148,7 +148,7 @@ class Renderer:
         """The commit of a model on the Hub, or what the files of a local one amount to."""
         folder = Path(self.args.model)
         if folder.is_dir():
-            return {"fingerprint": files_fingerprint(folder)}
+            return {"fingerprint": fingerprint(folder)}
         return {"commit": str(self.config._commit_hash)}
 
     def prompt(self, item: Item) -> Prompt:
@@ -178,17 +178,6 @@ class Renderer:
     def text(self, ids: Sequence[int]) -> str:
         """What sampled tokens say, without special ones."""
         return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-
-def files_fingerprint(folder: Path) -> str:
-    """16 hexadecimal digits that change with a model's weights, config, tokenizer or chat template."""
-    digest = hashlib.sha256()
-    for file in sorted({file for pattern in _MODEL_FILES for file in folder.glob(pattern) if file.is_file()}):
-        with file.open("rb") as content:
-            # Weights are large, and training changes all of them: their end tells.
-            content.seek(max(0, file.stat().st_size - _TAIL))
-            digest.update(f"{file.name} {file.stat().st_size}\n".encode() + content.read())
-    return digest.hexdigest()[:16]
 
 
 def plain_prompt(item: Item, args: EvalArguments) -> str:

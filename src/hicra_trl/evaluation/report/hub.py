@@ -23,6 +23,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.repocard_data import eval_results_to_model_index
 from huggingface_hub.utils import validate_repo_id
 
+from ...terminal import first_line
 from ..problems.catalog import Benchmark
 from ..statistics.summary import Summary
 
@@ -166,8 +167,7 @@ def push_results(repo_id: str, results: Sequence[tuple[Summary, Benchmark]], set
                 commit_message=f"Results on {names}",
             )
         except (HTTPError, OSError, RuntimeError, HFValidationError) as error:
-            line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise ValueError(f"cannot push results to {repo_id!r}: {line}") from error
+            raise ValueError(f"cannot push results to {repo_id!r}: {first_line(error)}") from error
     return commit.oid
 
 

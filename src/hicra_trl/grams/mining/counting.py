@@ -11,7 +11,6 @@ does. Memory holds one block and the n-grams that are kept, whatever the size of
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass
 from functools import cached_property
@@ -24,6 +23,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 from tqdm import tqdm
 
+from ...disk import save_whole
 from .ngrams import Block, Found, Rules, blocks, count, locate, read_block
 
 
@@ -267,11 +267,3 @@ def _load(path: Path, number: int) -> list[np.ndarray]:
     """The first arrays of a file."""
     with path.open("rb") as file:
         return [np.load(file) for _ in range(number)]
-
-
-def save_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Writes a file under another name and then renames it: an interruption leaves no half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.stem}.{os.getpid()}.part.npy")
-    write(part)
-    os.replace(part, path)

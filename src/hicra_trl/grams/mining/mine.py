@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ...disk import save_whole
 from ..lexicon import MAX_GRAM_CHARACTERS, StrategicGrams
 from ..matcher import GramMatcher
 from .clusters import embed, kmeans, load_embedding_model
 from .config import MiningConfig
 from .corpus import Corpus
-from .counting import Candidates, Counting, run_map, save_whole, write_blocks
+from .counting import Candidates, Counting, run_map, write_blocks
 from .ngrams import Rules
 
 

@@ -247,7 +247,18 @@ def _cut(text: bytes) -> Block:
 
 
 def _word_codes(text: bytes, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """64 bits that depend on the word alone, eight bytes of it at a time."""
+    """
+    64 bits that depend on the word alone, for all words at once.
+
+    Seen through a window that moves by one byte, the text is an array of integers of eight bytes, of which a word
+    needs the one at its first byte. What lies behind a short word is masked away; a long word mixes in its next ones.
+
+        text              now let's reconsider
+        eight_from[0]     now let'                  now.....
+        eight_from[4]         let's re              let's...
+        eight_from[10]              reconsid        reconsid, and then
+        eight_from[18]                      er      er......
+    """
     eight_from = np.ndarray(len(text), dtype="<u8", buffer=text + bytes(8), strides=(1,))
     codes = _mixed(eight_from[starts] & _FIRST_BYTES[np.minimum(lengths, 8)])
     rest = np.flatnonzero(lengths > 8)
@@ -261,7 +272,12 @@ def _word_codes(text: bytes, starts: np.ndarray, lengths: np.ndarray) -> np.ndar
 
 
 def _simplified(data: bytes) -> bytes:
-    """Text in which everything beyond ASCII but letters is an ASCII character of the same kind."""
+    """
+    Text in which everything beyond ASCII but letters is an ASCII character of the same kind.
+
+    A window of four bytes at its first byte, cut to its width, is a character; each is looked at once, however often
+    it comes.
+    """
     raw = np.frombuffer(data, dtype=np.uint8)
     leads = np.flatnonzero(raw >= 0xC0)
     widths = 2 + (raw[leads] >= 0xE0) + (raw[leads] >= 0xF0)

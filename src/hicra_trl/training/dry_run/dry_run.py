@@ -2,7 +2,6 @@
 
 from enum import Enum
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 import yaml
@@ -10,6 +9,7 @@ from trl import ModelConfig
 
 from ...data.paper_datasets import REPOSITORIES
 from ...grams import StrategicGrams
+from ...terminal import labelled
 from ..arguments import RunArguments
 from ..config import HICRAConfig
 from ..runs.launch import Launch
@@ -74,20 +74,9 @@ def plan(
         "output": f"{config.output_dir}, {_push(config)}",
         **memory,
     }
-    width = max(map(len, lines)) + 2
-    body = "\n".join(
-        fill(
-            f"{name:<{width}}{text}",
-            119,
-            subsequent_indent=" " * width,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for name, text in lines.items()
-    )
     settings = {name: _plain(value) for args in (run_args, config, model_args) for name, value in vars(args).items()}
     chosen = {name: settings[name] for name in sorted(given & settings.keys())}
-    return f"{body}\n\nset by the recipe and the command line:\n{yaml.safe_dump(chosen)}"
+    return f"{labelled(lines, width=119)}\n\nset by the recipe and the command line:\n{yaml.safe_dump(chosen)}"
 
 
 def _model(model_args: ModelConfig, architecture: Architecture | None) -> str:

@@ -22,6 +22,7 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME
 
+from ...terminal import first_line
 from ..runs.files import CONFIG_FILE, LEXICON_FOLDER, MANIFEST_FILE
 from .shards import read_fsdp, read_zero
 from .weights import Trained
@@ -82,7 +83,7 @@ def make_repository(repo_id: str, private: bool) -> None:
     try:
         HfApi().create_repo(repo_id, private=private or None, exist_ok=True)
     except (HTTPError, OSError, HFValidationError) as error:
-        raise ValueError(f"cannot push to {repo_id!r}: {_reason(error)}") from error
+        raise ValueError(f"cannot push to {repo_id!r}: {first_line(error)}") from error
 
 
 def push(folder: Path, repo_id: str) -> str:
@@ -111,7 +112,7 @@ def push(folder: Path, repo_id: str) -> str:
         )
     except (HTTPError, OSError, RuntimeError, ValueError) as error:
         raise ValueError(
-            f"the push to {repo_id!r} failed ({_reason(error)}); the model is complete in {folder}, and "
+            f"the push to {repo_id!r} failed ({first_line(error)}); the model is complete in {folder}, and "
             f"'hf upload {repo_id} {folder}' publishes it from there"
         ) from error
     return commit.oid
@@ -181,7 +182,7 @@ def _from_base(kind: type, trained: Trained, **kwargs: Any) -> Any:
     try:
         return kind.from_pretrained(name, revision=revision, trust_remote_code=trained.trusts_remote_code, **kwargs)
     except (OSError, ValueError) as error:
-        raise ValueError(f"cannot load the base {name!r}: {_reason(error)}") from error
+        raise ValueError(f"cannot load the base {name!r}: {first_line(error)}") from error
 
 
 def _card(trained: Trained, dtype: torch.dtype) -> ModelCard:
@@ -203,7 +204,3 @@ def _card(trained: Trained, dtype: torch.dtype) -> ModelCard:
     marker = "### Framework versions"
     card.text = card.text.replace(marker, section + marker) if marker in card.text else f"{card.text}\n{section}"
     return card
-
-
-def _reason(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -17,10 +17,10 @@ from transformers.utils import (
     SAFE_WEIGHTS_NAME,
 )
 
+from ...disk import fingerprint, is_unchanged
 from ..runs.checkpoints import checkpoints, defect, newest_checkpoint, step_of
 from ..runs.files import CONFIG_FILE, MANIFEST_FILE
 from ..runs.manifest import is_finished, read_manifest
-from ..runs.provenance import folder_fingerprint
 from .shards import FSDP_FOLDER, ZERO_FILE
 
 
@@ -86,10 +86,10 @@ class Trained:
     def check_base(self) -> None:
         """Raises `ValueError` if the base is a folder whose content has changed since the run began."""
         folder, recorded = Path(self.base[0]), self._recorded.get("fingerprint")
-        if recorded and (folder / CONFIG_NAME).is_file() and folder_fingerprint(folder) != recorded:
+        if recorded and (folder / CONFIG_NAME).is_file() and not is_unchanged(folder, recorded):
             raise ValueError(
                 f"the base in {folder} has changed since the run began: expected fingerprint {recorded}, got "
-                f"{folder_fingerprint(folder)}"
+                f"{fingerprint(folder)}"
             )
 
     @cached_property

@@ -17,6 +17,7 @@ import torch
 import yaml
 from trl import ModelConfig
 
+from ...disk import write_whole
 from ...grams import StrategicGrams
 from ..config import HICRAConfig
 from .files import CONFIG_FILE, MANIFEST_FILE
@@ -130,8 +131,8 @@ def write_record(
             "batch": batch_record(config),
             "resumed": [],
         }
-    _write(folder / CONFIG_FILE, yaml.safe_dump(dict(recipe), sort_keys=True))
-    _write(folder / MANIFEST_FILE, json.dumps(manifest, indent=2) + "\n")
+    write_whole(folder / CONFIG_FILE, yaml.safe_dump(dict(recipe), sort_keys=True))
+    write_whole(folder / MANIFEST_FILE, json.dumps(manifest, indent=2) + "\n")
 
 
 def read_manifest(run: str | Path) -> dict[str, Any]:
@@ -149,7 +150,7 @@ def is_finished(run: str | Path) -> bool:
 
 def mark_finished(run: str | Path) -> None:
     """Notes in the manifest that the trained model is complete."""
-    _write(Path(run, MANIFEST_FILE), json.dumps({**read_manifest(run), "finished": _now()}, indent=2) + "\n")
+    write_whole(Path(run, MANIFEST_FILE), json.dumps({**read_manifest(run), "finished": _now()}, indent=2) + "\n")
 
 
 def batch_record(config: HICRAConfig) -> dict[str, int]:
@@ -203,10 +204,3 @@ def _shown(command: list[str]) -> str:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _write(file: Path, text: str) -> None:
-    """Writes at once: a run that is killed leaves the old file or the new one."""
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(text)
-    part.replace(file)

@@ -11,6 +11,9 @@ from typing import Any
 
 from datasets import Dataset, Image, List
 
+from ...data.rows import undecoded
+from ...disk import fingerprint
+
 
 _PACKAGES = (
     "hicra-trl", "trl", "transformers", "accelerate", "torch", "peft", "datasets", "tokenizers", "numpy",
@@ -50,15 +53,7 @@ def code_record() -> dict[str, Any]:
 def model_record(name: str, commit: str | None) -> dict[str, str | None]:
     """Where a model comes from: its commit on the Hub; of a folder, a fingerprint."""
     is_folder = commit is None and Path(name).is_dir()
-    return {"name": name, "commit": commit, "fingerprint": folder_fingerprint(Path(name)) if is_folder else None}
-
-
-def folder_fingerprint(folder: Path) -> str:
-    """Fingerprint of a model: the content of its `config.json`, and names and sizes of its weights."""
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
-    for file in sorted(file for suffix in ("safetensors", "bin") for file in folder.glob(f"*.{suffix}")):
-        digest.update(f"{file.name} {file.stat().st_size}\n".encode())
-    return digest.hexdigest()[:16]
+    return {"name": name, "commit": commit, "fingerprint": fingerprint(name) if is_folder else None}
 
 
 def data_record(dataset: Dataset, names: list[str]) -> dict[str, Any]:
@@ -94,11 +89,8 @@ def data_fingerprint(dataset: Dataset) -> str:
     ```
     """
     pictures = [name for name, kind in dataset.features.items() if _is_picture(kind)]
-    for name in pictures:
-        many = isinstance(dataset.features[name], List)
-        dataset = dataset.cast_column(name, List(Image(decode=False)) if many else Image(decode=False))
     digest = hashlib.sha256()
-    for batch in dataset.with_format(None).iter(batch_size=1000):
+    for batch in undecoded(dataset).with_format(None).iter(batch_size=1000):
         for name in pictures:
             batch[name] = [_without_pixels(value) for value in batch[name]]
         digest.update(json.dumps(batch, sort_keys=True, default=str).encode())

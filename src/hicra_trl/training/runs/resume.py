@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from ...disk import is_unchanged
 from ...terminal import say
 from .checkpoints import newest_checkpoint, step_of
 from .files import CONFIG_FILE
@@ -100,7 +101,10 @@ def check_same_run(manifest: dict[str, Any], found: dict[str, Any]) -> None:
         if found["batch"][name] != before:
             raise ValueError(f"the run has {name} {before}, got {found['batch'][name]}: keep it to go on")
     before, now = manifest["model"], found["model"]
-    if before["fingerprint"] != now["fingerprint"]:
+    is_folder = before["fingerprint"] and now["fingerprint"]
+    if before["fingerprint"] != now["fingerprint"] and not (
+        is_folder and is_unchanged(now["name"], before["fingerprint"])
+    ):
         raise ValueError(
             f"the model in {now['name']} has changed since the run began: expected fingerprint "
             f"{before['fingerprint']}, got {now['fingerprint']}"

@@ -1,7 +1,9 @@
 """GRPO with the sampling of the paper's runs: seeds that reach it, dynamic sampling, staged context."""
 
+import inspect
 import math
 from collections import defaultdict, deque
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,14 +11,23 @@ from accelerate.utils import set_seed
 from datasets import Dataset
 from torch.utils.data import Sampler
 from tqdm import tqdm
+from trl import GRPOTrainer
+from trl.models.utils import disable_gradient_checkpointing
 
-from ..upstream.vision import VisionTrainer
+from ..upstream.mixed_images import MixedImagesTrainer
+from ..upstream.resumable import ResumableTrainer
+from ..upstream.saved_weights import SavedWeightsTrainer
+from ..upstream.vision_shards import VisionShardsTrainer
 from .dynamic_sampling import DynamicSampler, FreshPrompts, silent_groups
 from .seeds import EpochSampler, seeded_rollout
 from .staged_context import StagedContext
 
 
-class RolloutTrainer(VisionTrainer):
+# What TRL's forward pass takes beside the tokens, such as pixels; a batch has some of them.
+_FORWARD_PARAMETERS = inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters
+
+
+class RolloutTrainer(ResumableTrainer, SavedWeightsTrainer, VisionShardsTrainer, MixedImagesTrainer):
     """
     What [`~hicra_trl.HICRATrainer`] samples, whoever gets the credit for it.
 
@@ -134,20 +145,39 @@ class RolloutTrainer(VisionTrainer):
         self._rewards[rewards_per_func.isnan().all(dim=1)] = torch.nan
         return rewards_per_func
 
-    def rollout_state(self) -> dict[str, Any]:
+    def _entropies(self, batch: dict[str, Any]) -> torch.Tensor:
+        """Entropies (B, T) of the policy at the completions' tokens, in nats, at the sampling temperature."""
+        train = self.model.training
+        # The parent's method: one that keeps what enters the loss, as HICRA's does, shall not keep these.
+        with torch.no_grad(), disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs):
+            _, entropies, *_ = super()._get_per_token_logps_and_entropies(
+                self.model,
+                torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
+                torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
+                batch["completion_ids"].size(1),
+                batch_size=self.args.per_device_train_batch_size if train else self.args.per_device_eval_batch_size,
+                compute_entropy=True,
+                **{name: batch[name] for name in _FORWARD_PARAMETERS if name in batch},
+            )
+        return entropies
+
+    def checkpoint_state(self) -> dict[str, Any]:
         """What a resumed run needs to sample on as this one would."""
-        return {
+        rollouts = {
             "fresh_prompts_drawn": self._fresh_prompts.drawn if self._fresh_prompts else 0,
             "clipped_in_a_row": self._context.in_a_row,
             "is_extended": self._context.is_extended,
         }
+        return {"rollouts": rollouts, **super().checkpoint_state()}
 
-    def restore_rollouts(self, state: dict[str, Any]) -> None:
-        """Takes over what [`~RolloutTrainer.rollout_state`] gave."""
+    def restore_checkpoint(self, checkpoint: Path, state: dict[str, Any]) -> None:
+        """Takes over what [`~RolloutTrainer.checkpoint_state`] gave."""
+        super().restore_checkpoint(checkpoint, state)
+        rollouts = state["rollouts"]
         if self._fresh_prompts is not None:
-            self._fresh_prompts.drawn = state["fresh_prompts_drawn"]
-        self._context.in_a_row = state["clipped_in_a_row"]
-        self._context.is_extended = state["is_extended"]
+            self._fresh_prompts.drawn = rollouts["fresh_prompts_drawn"]
+        self._context.in_a_row = rollouts["clipped_in_a_row"]
+        self._context.is_extended = rollouts["is_extended"]
         # Before, the limit may be one of generation_kwargs.
         if self._context.is_extended:
             self._limit_completions(self._context.current)

@@ -1,4 +1,4 @@
-"""Ranks on the CPU: Accelerate and DeepSpeed set up what only ranks on GPUs have, and leaving aborts now and then."""
+"""Repairs ranks on the CPU; can go when Accelerate, DeepSpeed and Python (3.14) set them up and end them."""
 
 import atexit
 import os

@@ -1,0 +1,139 @@
+"""What this package overrides in TRL and Transformers, in one table; and that all of it is still there."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+from transformers import TrainerCallback
+from trl import GRPOTrainer
+
+import hicra_trl.training.run  # noqa: F401  (all callbacks of a run)
+from hicra_trl import HICRATrainer
+from hicra_trl.training import upstream
+
+
+# By the class that has it upstream, each method that a trainer or a callback of ours overrides, and the parameters
+# that we rely on.
+OVERRIDDEN = {
+    "GRPOTrainer.__init__": "model reward_funcs args train_dataset quantization_config peft_config",
+    "GRPOTrainer._calculate_rewards": "inputs prompts completions completion_ids_list",
+    "GRPOTrainer._compute_loss": "model inputs",
+    "GRPOTrainer._generate": "prompts",
+    "GRPOTrainer._generate_and_score_completions": "inputs",
+    "GRPOTrainer._get_per_token_logps_and_entropies": "model input_ids attention_mask logits_to_keep batch_size "
+    "compute_entropy pixel_values image_grid_thw num_images pixel_attention_mask image_sizes token_type_ids",
+    "GRPOTrainer._get_train_sampler": "dataset",
+    "GRPOTrainer._load_optimizer_and_scheduler": "checkpoint",
+    "GRPOTrainer._save_checkpoint": "model trial",
+    "GRPOTrainer.log": "logs start_time",
+    "_BaseTrainer.create_model_card": "model_name",
+    "Trainer._get_grad_norm": "model grad_norm",
+    "Trainer._load_from_checkpoint": "resume_from_checkpoint model",
+    "Trainer._push_from_checkpoint": "checkpoint_folder",
+    "Trainer._run_epoch": "model epoch",
+    "Trainer.save_model": "output_dir _internal_call",
+    "ProgressCallback.on_log": "args state control logs",
+    "ProgressCallback.on_prediction_step": "args state control",
+    "TrainerCallback.on_log": "args state control",
+    "TrainerCallback.on_step_begin": "args state control",
+    "TrainerCallback.on_step_end": "args state control",
+    "TrainerCallback.on_train_begin": "args state control",
+    "TrainerCallback.on_train_end": "args state control",
+}
+# Private methods that are called, and not overridden.
+CALLED = {
+    "GRPOTrainer._generate_single_turn": "prompt_ids images multimodal_fields",
+    "GRPOTrainer._tokenize_prompts": "prompts",
+    "Trainer._get_output_dir": "trial",
+}
+
+
+def is_ours(kind):
+    return kind.__module__.startswith("hicra_trl.")
+
+
+def subclasses(kind):
+    for child in kind.__subclasses__():
+        yield from (child, *subclasses(child))
+
+
+def our_classes():
+    return [kind for kind in (*HICRATrainer.__mro__, *subclasses(TrainerCallback)) if is_ours(kind)]
+
+
+def overridden(kinds):
+    """By their names upstream, pairs of a method there and ours."""
+    for kind in kinds:
+        for name, ours in vars(kind).items():
+            for base in kind.__mro__:
+                if inspect.isfunction(ours) and not is_ours(base) and base is not object and name in vars(base):
+                    yield f"{base.__name__}.{name}", vars(base)[name], ours
+                    break
+
+
+def parameters(method):
+    return [name for name, parameter in inspect.signature(method).parameters.items() if parameter.kind < 4]
+
+
+def takes_any(method):
+    return any(parameter.kind == parameter.VAR_KEYWORD for parameter in inspect.signature(method).parameters.values())
+
+
+def differences(kinds, table):
+    """What is not as the table says, a line each."""
+    found = list(overridden(kinds))
+    lines = [f"{name} is overridden, and not in the table" for name, *_ in found if name not in table]
+    lines += [f"{name} is in the table, and not overridden" for name in table.keys() - {name for name, *_ in found}]
+    for name, theirs, ours in found:
+        lines += missing(name, theirs, table.get(name, ""))
+        if not takes_any(ours):
+            unknown = [parameter for parameter in parameters(theirs) if parameter not in parameters(ours)]
+            lines += [f"{name} takes {parameter}, which ours does not" for parameter in unknown]
+    return lines
+
+
+def missing(name, method, wanted):
+    return [f"{name} has no {parameter}" for parameter in wanted.split() if parameter not in parameters(method)]
+
+
+def test_what_is_overridden_is_in_the_table_and_still_there():
+    assert differences(our_classes(), OVERRIDDEN) == []
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_what_is_called_is_still_there(name):
+    kind, method = name.split(".")
+    (base,) = [base for base in GRPOTrainer.__mro__ if base.__name__ == kind]
+    assert missing(name, vars(base)[method], CALLED[name]) == []
+
+
+def test_trl_says_and_returns_what_ours_build_on():
+    assert "compute_entropy=True" in inspect.getsource(GRPOTrainer._compute_loss)
+    assert inspect.getsource(GRPOTrainer._generate).rstrip().endswith("images, tool_images")
+
+
+def test_what_changes_is_found(monkeypatch):
+    def loss(self, model, batch):
+        raise NotImplementedError
+
+    def save(self, model):
+        raise NotImplementedError
+
+    kinds = our_classes()
+    shorter = {name: wanted for name, wanted in OVERRIDDEN.items() if name != "Trainer._run_epoch"}
+    assert differences(kinds, shorter) == ["Trainer._run_epoch is overridden, and not in the table"]
+    monkeypatch.setattr(GRPOTrainer, "_compute_loss", loss)
+    monkeypatch.setattr(GRPOTrainer, "_save_checkpoint", save)
+    monkeypatch.delattr(GRPOTrainer, "_generate")
+    assert set(differences(kinds, OVERRIDDEN)) == {
+        "GRPOTrainer._compute_loss has no inputs",
+        "GRPOTrainer._compute_loss takes batch, which ours does not",
+        "GRPOTrainer._save_checkpoint has no trial",
+        "GRPOTrainer._generate is in the table, and not overridden",
+    }
+
+
+@pytest.mark.parametrize("file", sorted(Path(upstream.__file__).parent.glob("[!_]*.py")), ids=lambda file: file.stem)
+def test_a_repair_says_what_it_repairs_and_when_it_can_go(file):
+    first = file.read_text().splitlines()[0]
+    assert first.startswith('"""Repairs ') and "; can go when " in first
