@@ -73,12 +73,9 @@ def help_page(command: str, everything: bool = False) -> str:
             ours = path.startswith("hicra_trl.")
             if everything or (field.name not in FOR_LATER.split() if ours else field.name in TO_KNOW.split()):
                 shown.setdefault(field.name, _entry(field, everything))
-    body = _parse(f"hicra_trl.cli.{command}").body
-    [description] = [
-        ast.literal_eval(node.value)
-        for node in body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "DESCRIPTION"
-    ]
+    assignments = [node for node in _parse(f"hicra_trl.cli.{command}").body if isinstance(node, ast.Assign)]
+    values = {ast.unparse(node.targets[0]): node.value for node in assignments}
+    description = ast.literal_eval(values["DESCRIPTION"])
     usage = f"usage: hicra {command} [--config recipe.yaml] [--field value ...]"
     return "\n".join([usage, "", description, "", "options:", *shown.values()])
 
@@ -121,16 +118,21 @@ def _declared(node: ast.stmt) -> Field | None:
         return None
     given = {keyword.arg: keyword.value for keyword in node.value.keywords}
     default = ast.unparse(given["default"]) if "default" in given else None
-    metadata = given.get("metadata", ast.Dict([], []))
-    texts = [value for key, value in zip(metadata.keys, metadata.values) if ast.unparse(key) == "'help'"]
-    text = ast.literal_eval(texts[0]) if texts else ""
-    return Field(ast.unparse(node.target), ast.unparse(node.annotation), True, default, text)
+    metadata = given.get("metadata")
+    entries = zip(metadata.keys, metadata.values) if isinstance(metadata, ast.Dict) else ()
+    texts = [
+        ast.literal_eval(value) for key, value in entries if isinstance(key, ast.Constant) and key.value == "help"
+    ]
+    return Field(ast.unparse(node.target), ast.unparse(node.annotation), True, default, "".join(texts))
 
 
 def _parse(module: str) -> ast.Module:
     """The source of a module, which is not imported."""
     package, *inner = module.split(".")
-    file = Path(find_spec(package).origin).parent.joinpath(*inner).with_suffix(".py")
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"no package {package}")
+    file = Path(spec.origin).parent.joinpath(*inner).with_suffix(".py")
     return ast.parse(file.read_text(encoding="utf-8"))
 
 

@@ -17,6 +17,16 @@ def stop(prog: str, message: object) -> NoReturn:
     raise SystemExit(2)
 
 
+def one_line_parser(types: Sequence[type], prog: str) -> Any:
+    """A [`~trl.TrlParser`] that says what is wrong in one line, and takes no abbreviated flags."""
+    # Imported here: commands that only read do not wait for it.
+    from trl import TrlParser
+
+    parser = TrlParser(types, prog=prog, allow_abbrev=False, add_help=False)
+    parser.error = partial(stop, prog)
+    return parser
+
+
 def parse(
     types: Sequence[type], argv: list[str], prog: str, defaults: dict[str, Any] | None = None
 ) -> tuple[Any, ...]:
@@ -37,11 +47,7 @@ def parse(
         `tuple`: the instances, and the list of arguments that no dataclass has.
     """
     argv = [part for argument in argv for part in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
-    # Imported here: commands that only read do not wait for it.
-    from trl import TrlParser
-
-    parser = TrlParser(types, prog=prog, allow_abbrev=False, add_help=False)
-    parser.error = partial(stop, prog)
+    parser = one_line_parser(types, prog)
     parser.set_defaults(**(defaults or {}))
     try:
         check_recipe(argv)
@@ -107,6 +113,10 @@ def run_command(
         stop(prog, error)
 
 
+# What `train` and `eval` still call.
+OneLineParser = one_line_parser
+
+
 def help_text(prog: str, *_: Any) -> str:
-    """Help on a command, for those that still print it themselves."""
+    """Help on a command."""
     return help_page(prog.removeprefix("hicra "))
