@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from hicra_trl.evaluation.evaluate import compare_folders, evaluate, results_page, write_results
+from hicra_trl.evaluation.evaluate import evaluate
+from hicra_trl.evaluation.results import Results
 from hicra_trl.evaluation.samples.storage import read_record, read_samples, samples_file
 from hicra_trl.evaluation.settings import EvalArguments
 
@@ -82,7 +83,7 @@ def test_an_evaluation_grows(settings):
     evaluate(small)
     first = stored(small)["sums"]
     large = settings("grown")
-    [sums, words] = evaluate(large)
+    [sums, words] = evaluate(large).summaries
     assert (sums.num_items, sums.num_samples, words.num_items) == (12, 3, 3)
     grown = stored(large)["sums"]
     assert grown[:4] == first and len({(s.item, s.index) for s in grown}) == len(grown) == 36
@@ -118,17 +119,18 @@ def test_a_model_that_was_trained_on_is_another_model(settings, base_model, toke
 
 def test_results_come_from_what_is_stored(settings, tmp_path):
     args = settings("results", override=[*settings("x").override, "sums.group_column=level"])
-    summaries = evaluate(args)
+    found = evaluate(args)
     results = {name: (tmp_path / "results" / f"results.{name}").read_text() for name in ("md", "json")}
-    assert write_results(args.output_dir) == summaries
+    stored = Results.read(args.output_dir)
+    stored.write(args.output_dir)
+    assert stored == found and stored.summaries == found.summaries
     assert {name: (tmp_path / "results" / f"results.{name}").read_text() for name in results} == results
     assert json.loads(results["json"])["settings"]["temperature"] == 1.0 and "output_dir" not in results["md"]
-    assert set(summaries[0].groups) == {"0", "1"} and "| - 0 |" in results["md"]
+    assert set(found.summaries[0].groups) == {"0", "1"} and "| - 0 |" in results["md"]
     file = samples_file(args.output_dir, "sums")
     file.write_bytes(file.read_bytes().splitlines(keepends=True)[0])
-    for unfinished in (lambda: write_results(args.output_dir), lambda: compare_folders(*[args.output_dir] * 2)):
-        with pytest.raises(ValueError, match="sums: expected 12 items x 3 samples = 36, got 1"):
-            unfinished()
+    with pytest.raises(ValueError, match="sums: expected 12 items x 3 samples = 36, got 1"):
+        Results.read(args.output_dir)
 
 
 def test_the_papers_figures_stand_beside_and_may_be_asked_for_later(settings, tmp_path):
@@ -136,10 +138,9 @@ def test_the_papers_figures_stand_beside_and_may_be_asked_for_later(settings, tm
     problems.write_text('{"problem": "1 + 1?", "answer": "2"}\n')
     override = [f"aime24.dataset={problems}", "aime24.split=train", "aime24.num_samples=1"]
     args = settings("paper", benchmarks=["aime24"], override=override)
-    evaluate(args)
-    assert "paper" not in results_page(args.output_dir)
+    assert "paper" not in evaluate(args).text()
     evaluate(settings("paper", benchmarks=["aime24"], override=override, paper_model="Qwen3-4B-Base"))
-    page = results_page(args.output_dir)
+    page = Results.read(args.output_dir).text()
     assert "paper: HICRA" in page and "31.0 %" in page and "ours: " in page
     assert "paper: HICRA" in (tmp_path / "paper" / "results.md").read_text()
     with pytest.raises(ValueError, match="the paper has no figures of 'Qwen9'"):
@@ -147,14 +148,17 @@ def test_the_papers_figures_stand_beside_and_may_be_asked_for_later(settings, tm
 
 
 def test_two_evaluations_are_compared_by_what_is_stored(settings):
-    a, b = settings("a"), settings("b", seed=1, batch_size=7)
-    c = settings("c", benchmarks=["words"], max_tokens=4)
-    for args in (a, b, c):
+    for args in (
+        settings("a"),
+        settings("b", seed=1, batch_size=7),
+        settings("c", benchmarks=["words"], max_tokens=4),
+    ):
         evaluate(args)
-    comparison = compare_folders(a.output_dir, b.output_dir)
+    a, b, c = (Results.read(settings(name).output_dir) for name in "abc")
+    comparison = a.compared_with(b)
     assert [row.benchmark for row in comparison.of("pass@1")] == ["sums", "words", "average"]
     assert comparison.warnings == []
-    warnings = compare_folders(a.output_dir, c.output_dir).warnings
+    warnings = a.compared_with(c).warnings
     assert warnings == ["only A has sums", "max_tokens differs: A 48, B 4"]
 
 

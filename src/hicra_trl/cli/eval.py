@@ -2,20 +2,12 @@
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-from ..evaluation.engines.prompts import text_prompt
-from ..evaluation.evaluate import build_engine, compare_folders, evaluate, load_tasks, push_stored, results_page
-from ..evaluation.protocol import Task
-from ..evaluation.report.tables import comparison_text
-from ..evaluation.settings import EvalArguments
-from ..grams import StrategicGrams
-from ..terminal import labelled
-from .parsing import help_text, parse, refuse_unknown, stop
+from ..evaluation.settings import PLAYGROUND, EvalArguments
+from .parsing import run_command, stop
 
 
 PROG = "hicra eval"
-PLAYGROUND = "playground"
 
 DESCRIPTION = """Samples a model on benchmarks, grades strictly, and reports pass@k with intervals and what planning
 there is. What is sampled is stored at once: the same command goes on where it was interrupted.
@@ -31,81 +23,65 @@ there is. What is sampled is stored at once: the same command goes on where it w
 
 def run(argv: list[str]) -> int:
     """Runs an evaluation, or shows what some have found, and returns the exit status."""
-    if argv[:1] == ["show"]:
-        return _read("show", argv[1:], ("RUN",), results_page)
-    if argv[:1] == ["compare"]:
-        return _read("compare", argv[1:], ("A", "B"), lambda a, b: comparison_text(compare_folders(a, b)))
-    if argv[:1] == ["push"]:
+    if argv[0] == "show":
+        return _read("show", argv[1:], ("RUN",), _show)
+    if argv[0] == "compare":
+        return _read("compare", argv[1:], ("A", "B"), _compare)
+    if argv[0] == "push":
         return _read("push", argv[1:], ("RUN", "MODEL"), _push)
-    if not argv or {"-h", "--help"} & set(argv):
-        print(help_text(PROG, DESCRIPTION, (EvalArguments,)))
-        return 0
-    argv = [part for argument in argv for part in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
-    args, remaining = parse((EvalArguments,), argv, PROG)
-    refuse_unknown(PROG, remaining)
+    return run_command(PROG, (EvalArguments,), argv, _evaluate)
+
+
+# What each of these needs is imported in it: who only looks at results does not wait for torch.
+
+
+def _evaluate(args: EvalArguments) -> int | None:
+    if args.dry_run:
+        from ..evaluation.plan import plan
+
+        print(plan(args))
+        return None
+    from ..evaluation.evaluate import evaluate
+
     try:
-        if args.dry_run:
-            print(plan(args))
-            return 0
         if args.model == PLAYGROUND and args.engine != "server":
             from ..playground.experiment import prepare
 
             args.model = str(prepare().model)
-        evaluate(args)
-        print(f"\n{results_page(args.output_dir)}\n\nresults and samples: {args.output_dir}")
-    except (ValueError, OSError) as error:
-        stop(PROG, error)
+        results = evaluate(args)
     except KeyboardInterrupt:
         print(f"\n{PROG}: interrupted; the same command goes on with what is in {args.output_dir}", file=sys.stderr)
         return 130
+    print(f"\n{results.text()}\n\nresults and samples: {args.output_dir}")
     if args.push_to_hub:
         try:
-            print(_push(args.output_dir, args.push_to_hub))
+            print(f"published: {args.push_to_hub}@{results.push(args.push_to_hub)}")
         except ValueError as error:
-            stop(
-                PROG, f"{error}; the results are in {args.output_dir}, and 'hicra eval push' publishes them from there"
-            )
-    return 0
+            raise ValueError(
+                f"{error}; the results are in {args.output_dir}, and 'hicra eval push' publishes them from there"
+            ) from error
+    return None
 
 
-def plan(args: EvalArguments) -> str:
-    """What an evaluation would do, for a reader; nothing is written, and no weights are loaded."""
-    tasks = load_tasks(args)
-    grams = StrategicGrams.load(args.strategic_grams)
-    samples = sum(task.size for task in tasks)
-    sampled = ", ".join(f"{name} {getattr(args, name)}" for name in ("temperature", "top_p", "top_k", "seed"))
-    lines = {
-        "model": args.model + _whence(args),
-        "engine": args.engine + (f" at {args.base_url}" if args.base_url else ""),
-        "benchmarks": "\n".join(_task_line(task) for task in tasks),
-        "samples": f"{samples:,} of at most {args.max_tokens:,} tokens: {samples * args.max_tokens:,} at most",
-        "sampling": sampled,
-        "grams": f"{len(grams)} strategic grams ({args.strategic_grams}, {grams.fingerprint})",
-        "output": args.output_dir,
-        "pushed to": args.push_to_hub or "nowhere",
-    }
-    return f"{labelled(lines)}\n\nfirst prompt:\n{_first_prompt(args, tasks)}"
+def _show(folder: str) -> str:
+    from ..evaluation.results import Results
+
+    results = Results.read(folder)
+    results.write(folder)
+    return results.text()
 
 
-def _first_prompt(args: EvalArguments, tasks: list[Task]) -> str:
-    item = tasks[0].items[0]
-    if args.model == PLAYGROUND:
-        # Pretrained when it is first needed; its prompts are plain text.
-        return text_prompt(item, args.instruction)
-    return build_engine(args, tasks).prompt(item).text
+def _compare(a: str, b: str) -> str:
+    from ..evaluation.report.tables import comparison_text
+    from ..evaluation.results import Results
+
+    return comparison_text(Results.read(a).compared_with(Results.read(b)))
 
 
-def _whence(args: EvalArguments) -> str:
-    if args.base_url or Path(args.model).is_dir():
-        return ""
-    return ", pretrained where it is not there yet" if args.model == PLAYGROUND else ", from the Hub"
+def _push(folder: str, repo_id: str) -> str:
+    from ..evaluation.results import Results
 
-
-def _task_line(task: Task) -> str:
-    shown = (
-        f"{len(task.items):,}" if len(task.items) == task.available else f"{len(task.items):,} of {task.available:,}"
-    )
-    return f"{task.name}: {shown} items x {task.num_samples} = {task.size:,} samples ({task.benchmark.dataset})"
+    return f"published: {repo_id}@{Results.read(folder).push(repo_id)}"
 
 
 def _read(command: str, folders: list[str], expected: tuple[str, ...], text: Callable[..., str]) -> int:
@@ -117,7 +93,3 @@ def _read(command: str, folders: list[str], expected: tuple[str, ...], text: Cal
     except (ValueError, OSError) as error:
         stop(prog, error)
     return 0
-
-
-def _push(folder: str, repo_id: str) -> str:
-    return f"published: {repo_id}@{push_stored(folder, repo_id)}"

@@ -1,91 +1,15 @@
-"""What identifies an evaluation: settings, problems, model and lexicon; and whether another one may go on with it."""
+"""What a stored evaluation depends on, and whether another one may go on with it."""
 
-import hashlib
-import json
-import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ..grams import StrategicGrams
 from .problems.catalog import Benchmark
-from .problems.items import Item
-from .settings import HOW, EvalArguments
+from .settings import HOW
 
 
-_PACKAGES = ("hicra-trl", "torch", "transformers", "vllm", "datasets", "math-verify")
 # Compared by what they amount to: benchmark by benchmark.
 _BY_BENCHMARK = ("benchmarks", "override", "num_samples", "max_items")
 _NO_FACTS = ("num_samples", "note")
-
-
-@dataclass(frozen=True)
-class Task:
-    """
-    A benchmark to be sampled.
-
-    Attributes:
-        benchmark ([`Benchmark`]):
-            Its facts.
-        items (`list[Item]`):
-            Those of its items that are sampled.
-        available (`int`):
-            How many it has.
-        fingerprint (`str`):
-            What all of them amount to.
-        num_samples (`int`):
-            Samples of each item.
-    """
-
-    benchmark: Benchmark
-    items: list[Item]
-    available: int
-    fingerprint: str
-    num_samples: int
-
-    @property
-    def name(self) -> str:
-        """Name of the benchmark."""
-        return self.benchmark.name
-
-    @property
-    def size(self) -> int:
-        """All of its samples."""
-        return len(self.items) * self.num_samples
-
-
-def items_fingerprint(items: Sequence[Item]) -> str:
-    """16 hexadecimal digits that change with any problem, gold answer, image or group."""
-    digest = hashlib.sha256()
-    for item in items:
-        facts = [item.id, item.problem, asdict(item.gold), item.group, len(item.images)]
-        digest.update(json.dumps(facts).encode())
-        for image in item.images:
-            digest.update(hashlib.sha256(image.path.read_bytes() if image.data is None else image.data).digest())
-    return digest.hexdigest()[:16]
-
-
-def make_record(
-    args: EvalArguments, tasks: Sequence[Task], grams: StrategicGrams, origin: Mapping[str, str]
-) -> dict[str, Any]:
-    """What goes into `evaluation.json`."""
-    return {
-        "settings": asdict(args),
-        "model": dict(origin),
-        "lexicon": {"revision": grams.revision, "fingerprint": grams.fingerprint, "size": len(grams)},
-        "benchmarks": {
-            task.name: {
-                "definition": json.loads(json.dumps(asdict(task.benchmark))),
-                "available": task.available,
-                "fingerprint": task.fingerprint,
-                "items": len(task.items),
-                "num_samples": task.num_samples,
-            }
-            for task in tasks
-        },
-        "versions": [{"python": platform.python_version(), **_versions()}],
-    }
 
 
 def protocol(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,13 +65,3 @@ def _changed(
     for name in {**stored, **asked}:
         if name not in ignored and stored.get(name) != asked.get(name):
             yield f"{prefix}{name} is {stored.get(name)!r}, asked for {asked.get(name)!r}"
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -7,6 +7,7 @@ from ..rewards.boxed import BOXED_INSTRUCTION
 from .paper_tables import published
 
 
+PLAYGROUND = "playground"  # the model that is pretrained where it is not there yet
 # How the work is done: samples drawn with other values of these are as good.
 HOW = (
     "paper_model",

@@ -7,10 +7,11 @@ import pytest
 
 from hicra_trl.evaluation.problems.catalog import BENCHMARKS
 from hicra_trl.evaluation.problems.items import Item
-from hicra_trl.evaluation.protocol import Task, benchmark_of, items_fingerprint, make_record, merge
+from hicra_trl.evaluation.protocol import benchmark_of, merge
 from hicra_trl.evaluation.samples.sample import Sample
 from hicra_trl.evaluation.samples.storage import SampleFile, read_record, read_samples, samples_file, write_record
 from hicra_trl.evaluation.settings import EvalArguments
+from hicra_trl.evaluation.tasks import Task, items_fingerprint, make_record
 from hicra_trl.rewards import Gold
 
 

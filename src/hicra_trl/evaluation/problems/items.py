@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
@@ -10,9 +10,9 @@ from typing import Any
 
 from ...rewards import Gold
 from .catalog import Benchmark
-from .golds import is_missing, is_multiple_choice, plain, read_gold, read_options, read_precision
+from .golds import read_gold
 from .images import IMAGE_MARK, EncodedImage, place_images
-from .rows import Row, read_rows
+from .rows import Fields, Row, find_columns, is_missing, needed, plain, read_rows
 
 
 logger = logging.getLogger(__name__)
@@ -69,13 +69,13 @@ def load_items(benchmark: Benchmark) -> list[Item]:
             names the row.
     """
     rows = read_rows(benchmark)
-    columns = _columns(benchmark, rows)
+    columns = find_columns(benchmark, rows)
     rows = _filtered(benchmark, rows)
     items: dict[tuple[Any, ...], Item] = {}
     places: dict[str, str] = {}
     for row in rows:
         try:
-            item = _item(benchmark, columns, row)
+            item = _item(benchmark, Fields(row, columns))
         except ValueError as error:
             raise ValueError(f"{row.where}: {error}") from error
         asked = (item.problem, item.images, item.gold, item.group)
@@ -92,103 +92,54 @@ def load_items(benchmark: Benchmark) -> list[Item]:
     return list(items.values())
 
 
-@dataclass(frozen=True)
-class _Columns:
-    problem: str
-    gold: str
-    boxed: bool
-    id: str | None
-
-
-def _columns(benchmark: Benchmark, rows: Sequence[Row]) -> _Columns:
-    """Which of the candidates a dataset has; raises where it has none of a kind that is named."""
-    for field in ("context", "unit", "choices", "kind", "precision", "tolerance", "group"):
-        if column := getattr(benchmark, f"{field}_column"):
-            _needed(benchmark, rows, (column,), f"{field}_column")
-    for column in benchmark.image_columns:
-        _needed(benchmark, rows, (column,), "image_columns")
-    solution = (benchmark.solution_column,) if benchmark.solution_column else ()
-    gold = _first(rows, benchmark.gold_column)
-    return _Columns(
-        problem=_needed(benchmark, rows, benchmark.problem_column, "problem_column"),
-        gold=gold or _needed(benchmark, rows, (*benchmark.gold_column, *solution), "gold_column"),
-        boxed=gold is None,
-        id=_first(rows, benchmark.id_column),
-    )
-
-
-def _first(rows: Sequence[Row], candidates: Sequence[str]) -> str | None:
-    return next((column for column in candidates if any(row.has(column) for row in rows)), None)
-
-
-def _needed(benchmark: Benchmark, rows: Sequence[Row], candidates: Sequence[str], field: str) -> str:
-    column = _first(rows, candidates)
-    if column is None:
-        got = ", ".join(dict.fromkeys(name for row in rows for name in row.values))
-        raise ValueError(
-            f"{benchmark.dataset} has no {benchmark.name}.{field}: expected {' or '.join(candidates)}, got {got}"
-        )
-    return column
-
-
 def _filtered(benchmark: Benchmark, rows: list[Row]) -> list[Row]:
     if not benchmark.filter:
         return rows
     column, _, values = benchmark.filter.partition("=")
-    _needed(benchmark, rows, (column,), "filter")
+    needed(benchmark, rows, (column,), "filter")
     wanted = {value.strip() for value in values.split("|")}
-    present = [_text(row, column) or "" for row in rows]
+    present = ["" if is_missing(value := row.get(column)) else plain(value, column) for row in rows]
     if absent := sorted(wanted - set(present)):
         got = ", ".join(sorted(set(present))[:20])
         raise ValueError(f"{benchmark.name}.filter: no row has {absent[0]!r} in {column!r}, got {got}")
     return [row for row, value in zip(rows, present) if value in wanted]
 
 
-def _item(benchmark: Benchmark, columns: _Columns, row: Row) -> Item:
-    images = [image for column in benchmark.image_columns for image in _images(row.get(column), _folder(benchmark))]
-    problem, placed = place_images(_problem(benchmark, columns, row), images)
-    return Item(
-        id=plain(row.get(columns.id), columns.id) if columns.id else row.number,
-        problem=problem,
-        gold=read_gold(benchmark, row, columns.gold, columns.boxed),
-        images=placed,
-        group=_text(row, benchmark.group_column),
-    )
+def _item(benchmark: Benchmark, fields: Fields) -> Item:
+    gold = read_gold(benchmark, fields)
+    folder = _folder(benchmark)
+    images = [image for column in benchmark.image_columns for image in _images(fields.row.get(column), folder)]
+    problem, placed = place_images(_problem(benchmark, fields, gold), images)
+    number = plain(fields.value("id"), fields.columns["id"]) if "id" in fields.columns else fields.row.number
+    return Item(number, problem, gold, placed, fields.text("group"))
 
 
-def _problem(benchmark: Benchmark, columns: _Columns, row: Row) -> str:
-    problem = row.get(columns.problem)
-    if is_missing(problem):
+def _problem(benchmark: Benchmark, fields: Fields, gold: Gold) -> str:
+    problem = fields.value("problem")
+    if problem is None:
         problem = benchmark.empty_problem
     if not isinstance(problem, str):
-        raise ValueError(f"expected a problem in {columns.problem!r}, got {str(problem)[:60]!r}")
-    parts = (_text(row, benchmark.context_column), problem.strip(), *_answer_format(benchmark, row, problem))
+        raise ValueError(f"expected a problem in {fields.columns['problem']!r}, got {str(problem)[:60]!r}")
+    parts = (fields.text("context"), problem.strip(), *_answer_format(benchmark, fields, gold, problem))
     return "\n\n".join(part for part in parts if part)
 
 
-def _text(row: Row, column: str | None) -> str | None:
-    value = row.get(column) if column else None
-    return None if is_missing(value) else plain(value, column)
-
-
-def _answer_format(benchmark: Benchmark, row: Row, problem: str) -> Iterator[str]:
+def _answer_format(benchmark: Benchmark, fields: Fields, gold: Gold, problem: str) -> Iterator[str]:
     """What is said of the answer behind the problem: options and that a letter is asked for, or unit and decimals."""
-    if is_multiple_choice(benchmark, row):
-        options = read_options(benchmark, row)
-        if not _shown(options, problem):
-            yield "\n".join(f"({letter}) {option}" for letter, option in zip(ascii_uppercase, options))
+    if gold.choices:
+        labelled = list(zip(ascii_uppercase, gold.choices))
+        if not _are_shown(labelled, problem):
+            yield "\n".join(f"({letter}) {option}" for letter, option in labelled)
         yield benchmark.choice_instruction
         return
-    if unit := _text(row, benchmark.unit_column):
+    if unit := fields.text("unit"):
         yield f"The unit of the answer is {unit}; leave it out."
-    decimals = read_precision(benchmark, row)
-    if decimals is not None:
-        yield f"Round the answer to {decimals} decimal place{'' if decimals == 1 else 's'}."
+    if gold.precision is not None:
+        yield f"Round the answer to {gold.precision} decimal place{'' if gold.precision == 1 else 's'}."
 
 
-def _shown(options: Sequence[str], problem: str) -> bool:
+def _are_shown(labelled: list[tuple[str, str]], problem: str) -> bool:
     """Whether the problem lists the options itself, or its image does: then they are nothing but letters."""
-    labelled = list(zip(ascii_uppercase, options))
     return all(option == letter for letter, option in labelled) or all(
         re.search(rf"\b{letter}\s*[).:]\s*{re.escape(option)}", problem) for letter, option in labelled
     )

@@ -7,7 +7,7 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from ..samples.sample import Sample
 from .intervals import LEVEL, RESAMPLES, Estimate, bootstrap_means, interval_of
@@ -18,7 +18,7 @@ from .votes import pass_at_k, subset_sizes
 AVERAGE = "average"
 POWER = 0.8
 # Standard errors between no difference and one that is found with this power.
-_DETECTABLE = norm.ppf((1 + LEVEL) / 2) + norm.ppf(POWER)
+_DETECTABLE = ndtri((1 + LEVEL) / 2) + ndtri(POWER)
 _EXACT_FLIPS = 14
 _SIGNS = np.array([-1.0, 1.0])
 # Settings that may differ: on purpose, or because problems and samples are compared one by one.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 
 RESAMPLES = 10_000
@@ -121,5 +121,5 @@ def jackknife(sums_IM: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]
         return Estimate(value, None, None)
     without_I = statistic(total_M - sums_IM)
     centre = items * value - (items - 1) * without_I.mean()
-    half = student_t.ppf(_TAILS[1], items - 1) * np.sqrt((items - 1) * without_I.var())
+    half = stdtrit(items - 1, _TAILS[1]) * np.sqrt((items - 1) * without_I.var())
     return Estimate(value, float(min(centre - half, value)), float(max(centre + half, value)))
