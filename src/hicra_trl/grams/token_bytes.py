@@ -99,8 +99,8 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes | None]:
         raise ValueError(
             f"cannot tell the bytes of single tokens: got decoder {names}, expected ByteLevel (GPT-2, Llama 3, Qwen) "
             "or Metaspace / Replace('▁') with ByteFallback (Llama 2, Gemma). A tokenizer read from the GGUF file of a "
-            "byte-level model needs `tokenizer.backend_tokenizer.decoder = tokenizers.decoders.ByteLevel()`; WordPiece "
-            "and SentencePiece without byte fallback lose bytes: train a model with another tokenizer"
+            "byte-level model needs `tokenizer.backend_tokenizer.decoder = tokenizers.decoders.ByteLevel()`; "
+            "WordPiece and SentencePiece without byte fallback lose bytes: train a model with another tokenizer"
         )
     to_bytes = _byte_level if family == "byte-level" else _metaspace
     added = backend.get_added_tokens_decoder()
@@ -126,8 +126,8 @@ def _self_test(tokenizer: PreTrainedTokenizerFast, table: list[bytes | None]) ->
     if back.lstrip(" ") != PROBES[0]:
         raise ValueError(
             f"the tokenizer does not give back the text that was put in: got {back!r}, expected {PROBES[0]!r}. Its "
-            f"class {type(tokenizer).__name__} does not fit its file: load it with PreTrainedTokenizerFast, or put the "
-            "model's config.json beside it"
+            f"class {type(tokenizer).__name__} does not fit its file: load it with PreTrainedTokenizerFast, or put "
+            "the model's config.json beside it"
         )
     for probe in PROBES:
         ids = [i for i in backend.encode(probe, add_special_tokens=False).ids if table[i] is not None]
