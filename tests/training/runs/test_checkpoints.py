@@ -13,7 +13,6 @@ from hicra_trl.training.runs.checkpoints import (
     newest_checkpoint,
     resume_point,
 )
-
 from training.tiny_run import train_here, write_recipe
 
 

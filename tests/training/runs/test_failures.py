@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from hicra_trl.training.runs.checkpoints import newest_checkpoint
-
 from training.tiny_run import assert_equal, environment, results, train_here, write_recipe
 
 

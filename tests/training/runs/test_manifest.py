@@ -19,7 +19,6 @@ from hicra_trl.training.preflight import check
 from hicra_trl.training.runs.manifest import launch_record, read_manifest, resolved_recipe
 from hicra_trl.training.runs.provenance import code_record, data_fingerprint, folder_fingerprint
 from loopback_hub import LoopbackHub
-
 from training.tiny_run import TESTS, train_here, write_recipe
 
 

@@ -18,7 +18,6 @@ from hicra_trl.training.arguments import RunArguments
 from hicra_trl.training.runs.checkpoints import checkpoints, step_of
 from hicra_trl.training.runs.manifest import read_manifest
 from hicra_trl.training.runs.resume import CHANGEABLE, resume_arguments
-
 from training.tiny_run import STEPS, assert_equal, environment, results, train_here, write_recipe
 
 

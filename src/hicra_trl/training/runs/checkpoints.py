@@ -10,8 +10,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ...terminal import say
 from ..config import HICRAConfig
-from .files import MANIFEST_FILE
-from .files import STATE_FILE
+from .files import MANIFEST_FILE, STATE_FILE
 
 
 def checkpoints(run: str | Path) -> list[Path]:

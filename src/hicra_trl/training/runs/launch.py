@@ -1,16 +1,14 @@
 """How a run is launched: what was asked for, and whether the processes that train are that."""
 
-import atexit
 import json
 import os
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
-from accelerate import Accelerator, PartialState
-from accelerate.utils import DistributedType, parse_flag_from_env
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
 
 
 Engine = Literal["none", "ddp", "zero1", "zero2", "zero3", "fsdp2"]
@@ -58,10 +56,6 @@ def launch_environment(launch: Launch) -> dict[str, str]:
         # Accelerate would number the CPU like a GPU, and torch.load knows no "cpu:0"; DeepSpeed would warn of it.
         environment |= {"ACCELERATE_TORCH_DEVICE": "cpu", "DS_ACCELERATOR": "cpu"}
     return environment
-
-
-
-
 
 
 def engine(accelerator: Accelerator) -> Engine:
