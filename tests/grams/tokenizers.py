@@ -21,6 +21,7 @@ FAMILIES = (*BYTE_LEVEL, "llama2", "gemma", "unigram")
 SPECIAL = ("<unk>", "<pad>", "<|endoftext|>", "<|im_end|>", "<|wait|>", "endofturn")
 # "é" is also how byte-level tokenizers spell the byte E9: an added token is text, not such a spelling
 ADDED = ("<think>", "wait,so", "voilé", "é let’s ")
+SPELLING = bytes_to_unicode()
 PAPER_GRAMS = Path(__file__).parents[2] / "src/hicra_trl/grams/paper.txt"
 # Bytes, because some are no text. Each meets a gram (so, let's, let me, wait, therefore) in the middle of a token
 ODD = [
@@ -52,7 +53,7 @@ def corpus():
 
 
 def byte_level_piece(data):
-    return "".join(bytes_to_unicode()[byte] for byte in data)
+    return "".join(SPELLING[byte] for byte in data)
 
 
 def with_odd_tokens(trained, odd):

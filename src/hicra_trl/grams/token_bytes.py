@@ -30,9 +30,7 @@ _BYTE = re.compile("<0x([0-9A-Fa-f]{2})>")
 _UNICODE_TO_BYTE = _unicode_to_byte()
 
 
-def _flatten(decoder: dict[str, Any] | None) -> list[dict[str, Any]]:
-    if decoder is None:
-        return []
+def _flatten(decoder: dict[str, Any]) -> list[dict[str, Any]]:
     if decoder["type"] == "Sequence":
         return [leaf for part in decoder["decoders"] for leaf in _flatten(part)]
     return [decoder]
@@ -76,8 +74,8 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes | None]:
         `list[bytes | None]`: one entry per id; `None` for special tokens and for ids that no token has.
 
     Raises:
-        `ValueError`: if the decoder is of another kind, or if joining the bytes does not give back what the tokenizer
-            itself decodes.
+        `ValueError`: if the decoder is of another kind, if the tokenizer does not give back the text that was put in,
+            or if joining the bytes does not give back what the tokenizer itself decodes.
 
     Example:
 
@@ -90,15 +88,19 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes | None]:
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise ValueError(
             f"planning tokens need a fast tokenizer (PreTrainedTokenizerFast), got {type(tokenizer).__name__}"
+            + ("; load it with mistral_format=False" if "Mistral" in type(tokenizer).__name__ else "")
         )
     backend = tokenizer.backend_tokenizer
-    parts = _flatten(json.loads(backend.to_str())["decoder"])
+    # Its own state, since that of the whole tokenizer takes a second to write.
+    parts = _flatten(json.loads(backend.decoder.__getstate__())) if backend.decoder else []
     family = _decoder_family(parts)
     if family is None:
         names = " + ".join(part["type"] for part in parts) or "none"
         raise ValueError(
             f"cannot tell the bytes of single tokens: got decoder {names}, expected ByteLevel (GPT-2, Llama 3, Qwen) "
-            "or Metaspace / Replace('▁') with ByteFallback (Llama 2, Gemma)"
+            "or Metaspace / Replace('▁') with ByteFallback (Llama 2, Gemma). A tokenizer read from the GGUF file of a "
+            "byte-level model needs `tokenizer.backend_tokenizer.decoder = tokenizers.decoders.ByteLevel()`; "
+            "WordPiece and SentencePiece without byte fallback lose bytes: train a model with another tokenizer"
         )
     to_bytes = _byte_level if family == "byte-level" else _metaspace
     added = backend.get_added_tokens_decoder()
@@ -118,6 +120,15 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes | None]:
 
 def _self_test(tokenizer: PreTrainedTokenizerFast, table: list[bytes | None]) -> None:
     backend = tokenizer.backend_tokenizer
+    # Table and decoder may agree and both be wrong: Transformers gives any folder whose class is LlamaTokenizer the
+    # decoder of Llama 2, and a byte-level vocabulary then decodes to "Let'sĠtry". Normalizers change the other probes.
+    back = backend.decode(backend.encode(PROBES[0], add_special_tokens=False).ids)
+    if back.lstrip(" ") != PROBES[0]:
+        raise ValueError(
+            f"the tokenizer does not give back the text that was put in: got {back!r}, expected {PROBES[0]!r}. Its "
+            f"class {type(tokenizer).__name__} does not fit its file: load it with PreTrainedTokenizerFast, or put "
+            "the model's config.json beside it"
+        )
     for probe in PROBES:
         ids = [i for i in backend.encode(probe, add_special_tokens=False).ids if table[i] is not None]
         joined = b"".join(table[i] for i in ids).decode(errors="replace")
