@@ -1,1 +1,1 @@
-"""Repairs of TRL, Transformers and Accelerate: one a file, whose first line says what it repairs and when it can go."""
+"""Repairs of TRL, Transformers and Accelerate: one a file, whose first line says what and when it can go."""
