@@ -84,6 +84,16 @@ def test_two_runs_are_compared(argv, folder, capsys):
     assert command.run(["compare", "a", "b"]) == 0
     shown = capsys.readouterr().out
     assert "A - B" in shown and "warning: max_tokens differs: A 16, B 8" in shown
+    # To look at results takes nothing that training or sampling takes.
+    code = """
+import sys
+from hicra_trl.cli.main import main
+assert main(["eval", "show", "a"]) == main(["eval", "compare", "a", "b"]) == 0
+heavy = {"torch", "transformers", "trl", "datasets", "pandas", "hicra_trl.training", "hicra_trl.grams"}
+sys.exit(str(heavy & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == "set()\n" and done.stdout.endswith(shown)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +191,6 @@ def test_results_are_pushed_to_the_model(argv, folder):
             [sys.executable, "-c", code, *argv, *more], capture_output=True, text=True, env=environment
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        assert f"published: tester/model@{hub.commits('tester/model')[-1][0]}" in done.stdout
+        assert done.stdout.splitlines()[-1] == f"published: tester/model@{hub.commits('tester/model')[-1][0]}"
         card = hub.files("tester/model")["README.md"].decode()
     assert "model-index" in card and "tester/sums" in card and "Mine." in card
