@@ -1,4 +1,4 @@
-"""The labeler against the oracle on the tokenizers that people train, with real traces where they are."""
+"""The labeler against the oracle on the tokenizers that people train."""
 
 import json
 import random
@@ -12,7 +12,6 @@ from hicra_trl.grams import PlanningTokenLabeler, StrategicGrams
 
 from .oracle import Oracle
 from .real_tokenizers import REAL, can_encode, real_tokenizer, spell
-from .tokenizers import corpus
 
 
 TRACES, SPELLED, MAX_TOKENS = 100, 12, 4096
@@ -45,14 +44,8 @@ def oracle(name, tokenizer, grams):
 
 
 @pytest.fixture(scope="module")
-def texts(request):
-    """Real traces where they are, else made-up lines with every gram of the paper."""
-    try:
-        found = request.getfixturevalue("traces")
-    except pytest.skip.Exception:
-        lines = corpus()
-        found = ["".join(lines[at : at + 40]) for at in range(0, len(lines), 40)]
-    return random.Random(0).sample(found, min(TRACES, len(found)))
+def texts(traces):
+    return random.Random(0).sample(traces, min(TRACES, len(traces)))
 
 
 def assert_equals_oracle(labeler, oracle, rows):
