@@ -275,7 +275,7 @@ class Endpoint(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.server.lock:
-            self.server.seen.append((self.path, body, dict(self.headers)))
+            self.server.seen.append((self.path, body, self.headers))
             self.server.running += 1
             self.server.most = max(self.server.most, self.server.running)
             status, answer = self.server.answer(body, len(self.server.seen))
@@ -288,7 +288,7 @@ class Endpoint(BaseHTTPRequestHandler):
         content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
-        self.send_header("Retry-After", "0")
+        self.send_header("Retry-After", "0.01")
         self.end_headers()
         self.wfile.write(content)
 

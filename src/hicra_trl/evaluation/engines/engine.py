@@ -100,10 +100,13 @@ class Engine(Protocol):
     """
 
     tokenizer: PreTrainedTokenizerBase | None
-    origin: dict[str, str]
+
+    @property
+    def origin(self) -> dict[str, str]: ...  # noqa: D102
 
     def prompt(self, item: Item) -> Prompt:
         """The prompt of an item; raises `ValueError` where the model's context has no place for it."""
+        ...
 
     def sample(
         self, benchmark: str, requests: Sequence[Request], done: Collection[tuple[str, int]]
@@ -114,6 +117,7 @@ class Engine(Protocol):
         The `requests` are always all of a benchmark: how they are batched, and with what seeds, does not depend on
         what is done.
         """
+        ...
 
 
 def stable_seed(*parts: Any) -> int:
