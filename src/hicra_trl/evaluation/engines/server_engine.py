@@ -76,9 +76,8 @@ class ServerEngine:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.base_url}/models answered no list of models: {text[:200]!r}") from error
         if self.args.model not in served:
-            raise ValueError(
-                f"{self.base_url} serves {', '.join(served) or 'no model'}, got model {self.args.model!r}"
-            )
+            names = ", ".join(served) or "no model"
+            raise ValueError(f"{self.base_url} serves {names}, got model {self.args.model!r}")
         return served[self.args.model]
 
     @property
@@ -155,24 +154,22 @@ class ServerEngine:
         return token_limit(prompt.item.id, len(prompt.ids), self.args.max_tokens, context)
 
     def _body(self, prompt: Prompt, seed: int, chat: bool) -> dict[str, Any]:
-        more: dict[str, Any] = {}
         software = self.origin["served_by"]
+        more: dict[str, Any] = {"min_p": 0.0, "repetition_penalty": 1.0} if software in _EXTENDED else {}
         if self.args.top_k or software in _EXTENDED:
             more["top_k"] = self.args.top_k or -1
-        if software in _EXTENDED:
-            more |= {"min_p": 0.0, "repetition_penalty": 1.0}
         if software == "vllm":
             more["return_token_ids"] = True
         if self.args.enable_thinking is not None:
             more["chat_template_kwargs"] = {"enable_thinking": self.args.enable_thinking}
-        messages = {"messages": [_with_urls(message) for message in self._conversation(prompt.item)]} if chat else {}
+        messages = [_with_urls(message) for message in self._conversation(prompt.item)] if chat else []
         return {
             "model": self.args.model,
             "temperature": self.args.temperature,
             "top_p": self.args.top_p,
             "max_tokens": self._limit(prompt),
             "seed": seed,
-            **(messages or {"prompt": prompt.text}),
+            **({"messages": messages} if chat else {"prompt": prompt.text}),
             "extra_body": more,
         }
 
