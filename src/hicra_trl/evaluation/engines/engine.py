@@ -137,17 +137,7 @@ def stable_seed(*parts: Any) -> int:
 
 def token_limit(item: str, length: int, max_tokens: int, context: int | None) -> int:
     """
-    Most tokens of a completion: `max_tokens`, or less where the context ends before.
-
-    Args:
-        item (`str`):
-            The item's id, for the message.
-        length (`int`):
-            Tokens of its prompt.
-        max_tokens (`int`):
-            What is asked for.
-        context (`int` or `None`):
-            Tokens that prompt and completion have together, where that is limited.
+    Most tokens of a completion: `max_tokens`, or less where the context of prompt and completion ends before.
 
     Raises:
         `ValueError`: if the prompt leaves no place for a single token.
