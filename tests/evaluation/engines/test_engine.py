@@ -326,8 +326,9 @@ def test_every_sample_is_one_request_with_its_own_seed(server):
     assert {c.seed for c in drawn} == {body["seed"] for _, body, _ in server.seen} and len(server.seen) == 9
     assert {c.seed for c in drawn} == {stable_seed(0, "mine", *c.request.key) for c in drawn}
     assert all((c.text, c.tokens, c.finish_reason, c.ids) == ("so what", 5, "stop", None) for c in drawn)
-    path, body, _ = server.seen[0]
+    path, body, headers = server.seen[0]
     assert path == "/v1/completions" and body["prompt"] in {item.problem for item in ITEMS}
+    assert "Authorization" not in headers
     assert {"temperature": 1.0, "top_p": 0.95, "max_tokens": 24, "model": "tiny"}.items() <= body.items()
     assert not {"top_k", "return_token_ids", "chat_template_kwargs"} & body.keys()
     assert server.most <= 4

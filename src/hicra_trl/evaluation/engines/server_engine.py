@@ -52,7 +52,7 @@ class ServerEngine:
         try:
             _ = urlsplit(self.base_url).port
         except ValueError as error:
-            raise ValueError(f"{self.base_url} cannot be reached ({error})") from error
+            raise ValueError(f"{self.base_url}/models cannot be reached ({error})") from error
         try:
             # Where the model's tokenizer can be loaded by its name.
             self.renderer: Renderer | None = Renderer(args, images=False)
