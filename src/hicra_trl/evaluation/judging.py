@@ -65,21 +65,19 @@ class Marker:
 
     def _planning(self, completions: Sequence[Completion]) -> list[tuple[int | None, dict[str, int]]]:
         """Planning tokens and occurrences of each gram, of every completion."""
-        if self._labeler is None:
+        if self._labeler is None or self._tokenizer is None:
             found = (leftmost_longest(self._matcher.find_in_text(completion.text)) for completion in completions)
             return [(None, self._counts(matches[:, 0].tolist())) for matches in found]
-        rows = [self._ids(completion) for completion in completions]
+        rows = [
+            self._tokenizer(c.text, add_special_tokens=False, verbose=False).input_ids if c.ids is None else c.ids
+            for c in completions
+        ]
         batch = torch.full((len(rows), max(map(len, rows), default=0)), NO_TOKEN)
         for row, ids in zip(batch, rows, strict=True):
             row[: len(ids)] = torch.tensor(ids, dtype=torch.long)
         labels = self._labeler.label(batch)
         tokens = labels.planning_mask.sum(dim=1).tolist()
         return [(count, self._counts(spans[:, 0].tolist())) for count, spans in zip(tokens, labels.spans, strict=True)]
-
-    def _ids(self, completion: Completion) -> Sequence[int]:
-        if completion.ids is not None:
-            return completion.ids
-        return self._tokenizer(completion.text, add_special_tokens=False, verbose=False).input_ids
 
     def _counts(self, found: Sequence[int]) -> dict[str, int]:
         return {self.grams[gram]: count for gram, count in sorted(Counter(found).items())}

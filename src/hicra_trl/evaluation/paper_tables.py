@@ -64,10 +64,6 @@ def published(base_model: str) -> tuple[dict[str, str], dict[str, tuple[float, .
     """
     The paper's table for one base model.
 
-    Args:
-        base_model (`str`):
-            As the paper names it.
-
     Returns:
         `tuple[dict[str, str], dict[str, tuple[float, ...]]]`: the columns, by our names of the benchmarks, and for
         each method its figures in that order.

@@ -20,7 +20,8 @@ def protocol(record: Mapping[str, Any]) -> dict[str, Any]:
 def benchmark_of(record: Mapping[str, Any], name: str) -> Benchmark:
     """The facts of a benchmark as they were when it was evaluated."""
     stored = record["benchmarks"][name]["definition"]
-    return Benchmark(**{fact: tuple(value) if isinstance(value, list) else value for fact, value in stored.items()})
+    facts: dict[str, Any] = {fact: tuple(v) if isinstance(v, list) else v for fact, v in stored.items()}
+    return Benchmark(**facts)
 
 
 def merge(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:

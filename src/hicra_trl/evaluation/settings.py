@@ -107,7 +107,7 @@ class EvalArguments:
         `ValueError`: for a setting that is missing or out of its range, or two that contradict each other.
     """
 
-    model: str | None = None
+    model: str = ""
     model_revision: str | None = None
     trust_remote_code: bool = False
     benchmarks: list[str] = field(default_factory=list)

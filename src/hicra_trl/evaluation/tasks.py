@@ -71,7 +71,7 @@ def items_fingerprint(items: Sequence[Item]) -> str:
         facts = [item.id, item.problem, asdict(item.gold), item.group, len(item.images)]
         digest.update(json.dumps(facts).encode())
         for image in item.images:
-            digest.update(hashlib.sha256(image.path.read_bytes() if image.data is None else image.data).digest())
+            digest.update(hashlib.sha256(image.path.read_bytes() if image.path else image.data or b"").digest())
     return digest.hexdigest()[:16]
 
 

@@ -275,7 +275,7 @@ class Endpoint(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.server.lock:
-            self.server.seen.append((self.path, body, dict(self.headers)))
+            self.server.seen.append((self.path, body, self.headers))
             self.server.running += 1
             self.server.most = max(self.server.most, self.server.running)
             status, answer = self.server.answer(body, len(self.server.seen))
@@ -288,7 +288,7 @@ class Endpoint(BaseHTTPRequestHandler):
         content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
-        self.send_header("Retry-After", "0")
+        self.send_header("Retry-After", "0.01")
         self.end_headers()
         self.wfile.write(content)
 
@@ -326,8 +326,9 @@ def test_every_sample_is_one_request_with_its_own_seed(server):
     assert {c.seed for c in drawn} == {body["seed"] for _, body, _ in server.seen} and len(server.seen) == 9
     assert {c.seed for c in drawn} == {stable_seed(0, "mine", *c.request.key) for c in drawn}
     assert all((c.text, c.tokens, c.finish_reason, c.ids) == ("so what", 5, "stop", None) for c in drawn)
-    path, body, _ = server.seen[0]
+    path, body, headers = server.seen[0]
     assert path == "/v1/completions" and body["prompt"] in {item.problem for item in ITEMS}
+    assert "Authorization" not in headers
     assert {"temperature": 1.0, "top_p": 0.95, "max_tokens": 24, "model": "tiny"}.items() <= body.items()
     assert not {"top_k", "return_token_ids", "chat_template_kwargs"} & body.keys()
     assert server.most <= 4

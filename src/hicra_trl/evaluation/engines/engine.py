@@ -100,10 +100,13 @@ class Engine(Protocol):
     """
 
     tokenizer: PreTrainedTokenizerBase | None
-    origin: dict[str, str]
+
+    @property
+    def origin(self) -> dict[str, str]: ...  # noqa: D102
 
     def prompt(self, item: Item) -> Prompt:
         """The prompt of an item; raises `ValueError` where the model's context has no place for it."""
+        ...
 
     def sample(
         self, benchmark: str, requests: Sequence[Request], done: Collection[tuple[str, int]]
@@ -114,6 +117,7 @@ class Engine(Protocol):
         The `requests` are always all of a benchmark: how they are batched, and with what seeds, does not depend on
         what is done.
         """
+        ...
 
 
 def stable_seed(*parts: Any) -> int:
@@ -133,17 +137,7 @@ def stable_seed(*parts: Any) -> int:
 
 def token_limit(item: str, length: int, max_tokens: int, context: int | None) -> int:
     """
-    Most tokens of a completion: `max_tokens`, or less where the context ends before.
-
-    Args:
-        item (`str`):
-            The item's id, for the message.
-        length (`int`):
-            Tokens of its prompt.
-        max_tokens (`int`):
-            What is asked for.
-        context (`int` or `None`):
-            Tokens that prompt and completion have together, where that is limited.
+    Most tokens of a completion: `max_tokens`, or less where the context of prompt and completion ends before.
 
     Raises:
         `ValueError`: if the prompt leaves no place for a single token.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoProcessor, AutoTokenizer, ProcessorMixin
+from transformers import AutoConfig, AutoProcessor, AutoTokenizer
 
 from ...disk import fingerprint
 from ...rewards.boxed import BOXED_INSTRUCTION
@@ -47,30 +47,21 @@ def conversation(
     [{'role': 'user', 'content': 'What is 2 + 2?\n\nBe brief.'}]
     ```
     """
-    asked = text_prompt(item, instruction)
-    if not item.images:
-        system = [{"role": "system", "content": system_prompt}] if system_prompt else []
-        return [*system, {"role": "user", "content": asked}]
-    system = [{"role": "system", "content": [_part(system_prompt)]}] if system_prompt else []
-    try:
-        content = [_part(part) for part in split_at_images(asked, item.images)]
-    except ValueError as error:
-        raise ValueError(f"item {item.id!r}: {error}") from error
-    return [*system, {"role": "user", "content": content}]
+    system: Any = system_prompt
+    content: Any = text_prompt(item, instruction)
+    if item.images:
+        system = system_prompt and [_part(system_prompt)]
+        try:
+            content = [_part(part) for part in split_at_images(content, item.images)]
+        except ValueError as error:
+            raise ValueError(f"item {item.id!r}: {error}") from error
+    user = {"role": "user", "content": content}
+    return [{"role": "system", "content": system}, user] if system else [user]
 
 
 def text_prompt(item: Item, instruction: str = BOXED_INSTRUCTION) -> str:
     r"""
-    An item as plain text, without chat messages; images as `<image>`.
-
-    Args:
-        item ([`Item`]):
-            What is asked.
-        instruction (`str`, *optional*):
-            Follows the problem after an empty line. Defaults to asking for the answer in `\boxed{}`; empty for none.
-
-    Returns:
-        `str`: problem and instruction.
+    An item as plain text, as in [`conversation`]; images as `<image>`.
 
     Example:
 
@@ -120,7 +111,7 @@ class Renderer:
     def __init__(self, args: EvalArguments, images: bool) -> None:
         self.args = args
         source = {"revision": args.model_revision or "main", "trust_remote_code": args.trust_remote_code}
-        self.processor: ProcessorMixin | None = None
+        self.processor: Any = None  # ProcessorMixin declares neither its tokenizer nor its image token
         if Path(args.model, "adapter_config.json").is_file():
             raise ValueError(
                 f"{args.model} is an adapter without its base: expected a whole model, as 'hicra export' makes one"
@@ -164,8 +155,10 @@ class Renderer:
             ids = self.tokenizer(text, verbose=False).input_ids
         else:
             messages = conversation(item, self.args.instruction, self.args.system_prompt)
+            thinking = self.args.enable_thinking
+            told: dict[str, Any] = {} if thinking is None else {"enable_thinking": thinking}
             text = (self.processor or self.tokenizer).apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, **template_arguments(self.args)
+                messages, tokenize=False, add_generation_prompt=True, **told
             )
             # The template writes the special tokens itself.
             ids = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
@@ -185,11 +178,6 @@ def plain_prompt(item: Item, args: EvalArguments) -> str:
     if item.images:
         raise ValueError(f"item {item.id!r} has images: expected prompt_format 'chat', got 'text'")
     return text_prompt(item, args.instruction)
-
-
-def template_arguments(args: EvalArguments) -> dict[str, bool]:
-    """What the chat template is told."""
-    return {} if args.enable_thinking is None else {"enable_thinking": args.enable_thinking}
 
 
 def _part(part: str | EncodedImage) -> dict[str, Any]:

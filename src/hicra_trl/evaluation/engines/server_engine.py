@@ -2,17 +2,15 @@
 
 import base64
 import io
+import json
 import os
-import random
 import threading
-import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
-from queue import Empty, SimpleQueue
+from multiprocessing.pool import ThreadPool
+from queue import SimpleQueue
 from typing import Any
-
-import httpx
-from transformers import PreTrainedTokenizerBase
+from urllib.parse import urlsplit
 
 from ..problems.items import Item
 from ..settings import EvalArguments
@@ -20,11 +18,15 @@ from .engine import Completion, Prompt, Request, stable_seed, token_limit
 from .prompts import Renderer, as_text, conversation, plain_prompt
 
 
+try:
+    import openai
+except ImportError as error:
+    raise ValueError("the engine 'server' needs the package openai: pip install hicra-trl[server]") from error
+
+
 ATTEMPTS = 6
-LONGEST_WAIT = 60.0
-TRY_AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 # A long completion takes long, and nothing is sent before it is finished.
-TIMEOUT = httpx.Timeout(3600, connect=30)
+TIMEOUT = openai.Timeout(3600, connect=30)
 # What these servers would otherwise take from the model's generation_config.json.
 _EXTENDED = {"vllm", "sglang"}
 
@@ -45,42 +47,37 @@ class ServerEngine:
 
     def __init__(self, args: EvalArguments) -> None:
         self.args = args
+        assert args.base_url is not None
         self.base_url = args.base_url.rstrip("/")
-        key = os.environ.get(args.api_key_env)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        limits = httpx.Limits(max_connections=args.concurrency, max_keepalive_connections=args.concurrency)
-        self._client = httpx.Client(headers=headers, timeout=TIMEOUT, limits=limits)
-
-    @cached_property
-    def renderer(self) -> Renderer | None:
-        """What makes the model's prompts here, where its tokenizer can be loaded by its name."""
         try:
-            return Renderer(self.args, images=False)
+            _ = urlsplit(self.base_url).port
+        except ValueError as error:
+            raise ValueError(f"{self.base_url}/models cannot be reached ({error})") from error
+        try:
+            # Where the model's tokenizer can be loaded by its name.
+            self.renderer: Renderer | None = Renderer(args, images=False)
         except ValueError:
-            return None
-
-    @property
-    def tokenizer(self) -> PreTrainedTokenizerBase | None:
-        """The model's tokenizer, where it can be loaded by its name."""
-        return self.renderer and self.renderer.tokenizer
+            self.renderer = None
+        self.tokenizer = self.renderer and self.renderer.tokenizer
+        key = os.environ.get(args.api_key_env)
+        # The client refuses to be made without a key.
+        self._headers = {} if key else {"Authorization": openai.Omit()}
+        self._client = openai.OpenAI(
+            base_url=self.base_url, api_key=key or "none", timeout=TIMEOUT, max_retries=ATTEMPTS - 1
+        )
 
     @cached_property
     def served(self) -> dict[str, Any]:
         """What the server says of the model; raises `ValueError` if it cannot be reached or does not serve it."""
-        url = f"{self.base_url}/models"
+        models = self._client.with_options(max_retries=0, timeout=30).models
+        text = self._text("models", 1, models.with_raw_response.list)
         try:
-            response = self._client.get(url, timeout=30)
-            served = {model["id"]: model for model in response.raise_for_status().json()["data"]}
-        except httpx.HTTPStatusError as error:
-            raise ValueError(f"{url} answered {error.response.status_code}: {error.response.text[:300]}") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ValueError(f"{url} cannot be reached ({type(error).__name__}: {error})") from error
+            served = {model["id"]: model for model in json.loads(text)["data"]}
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{url} answered no list of models: {response.text[:200]!r}") from error
+            raise ValueError(f"{self.base_url}/models answered no list of models: {text[:200]!r}") from error
         if self.args.model not in served:
-            raise ValueError(
-                f"{self.base_url} serves {', '.join(served) or 'no model'}, got model {self.args.model!r}"
-            )
+            names = ", ".join(served) or "no model"
+            raise ValueError(f"{self.base_url} serves {names}, got model {self.args.model!r}")
         return served[self.args.model]
 
     @property
@@ -103,59 +100,49 @@ class ServerEngine:
         self, benchmark: str, requests: Sequence[Request], done: Collection[tuple[str, int]]
     ) -> Iterator[list[Completion]]:
         """See [`Engine`]."""
-        waiting: SimpleQueue[Request] = SimpleQueue()
-        finished: SimpleQueue[Completion | ValueError | None] = SimpleQueue()
+        arrived: SimpleQueue[Completion | BaseException | None] = SimpleQueue()
         stopped = threading.Event()
 
-        def work() -> None:
+        def draw(request: Request) -> Completion | ValueError | None:
             try:
-                while not stopped.is_set():
-                    request = waiting.get_nowait()
-                    finished.put(self._draw(benchmark, request))
-            except Empty:
-                pass
+                return None if stopped.is_set() else self._draw(benchmark, request)
             except ValueError as error:
                 stopped.set()
-                finished.put(error)
-            finally:
-                finished.put(None)
+                return error
 
-        for request in requests:
-            if request.key not in done:
-                waiting.put(request)
-        working = min(self.args.concurrency, waiting.qsize())
-        for _ in range(working):
-            # Daemons: an interruption does not wait for the server.
-            threading.Thread(target=work, daemon=True).start()
-        errors = []
-        try:
-            while working:
-                arrived = [finished.get()]
-                while not finished.empty():
-                    arrived.append(finished.get())
-                working -= arrived.count(None)
-                errors += [error for error in arrived if isinstance(error, ValueError)]
-                if completions := [completion for completion in arrived if isinstance(completion, Completion)]:
+        waiting = [request for request in requests if request.key not in done]
+        left, errors = len(waiting), []
+        # Its threads are daemons: an interruption does not wait for the server.
+        with ThreadPool(max(1, min(self.args.concurrency, left))) as pool:
+            for request in waiting:
+                pool.apply_async(draw, (request,), callback=arrived.put, error_callback=arrived.put)
+            while left:
+                batch = [arrived.get()]
+                while not arrived.empty():
+                    batch.append(arrived.get())
+                left -= len(batch)
+                errors += [error for error in batch if isinstance(error, BaseException)]
+                if completions := [completion for completion in batch if isinstance(completion, Completion)]:
                     yield completions
-        finally:
-            stopped.set()
         if errors:
             raise errors[0]
 
     def _draw(self, benchmark: str, request: Request) -> Completion:
         seed = stable_seed(self.args.seed, benchmark, *request.key)
         chat = self.args.prompt_format == "chat"
-        url = f"{self.base_url}/{'chat/completions' if chat else 'completions'}"
-        response = self._post(url, self._body(request.prompt, seed, chat))
+        path, resource = ("chat/completions", self._client.chat) if chat else ("completions", self._client)
+        body = self._body(request.prompt, seed, chat)
+        answer = self._text(path, ATTEMPTS, resource.completions.with_raw_response.create, **body)
         try:
-            answer = response.json()
-            [choice] = answer["choices"]
+            whole = json.loads(answer)
+            [choice] = whole["choices"]
             text = _message_text(choice["message"]) if chat else choice["text"]
             ids = choice.get("token_ids")
-            tokens = len(ids) if ids else answer["usage"]["completion_tokens"]
+            tokens = len(ids) if ids else whole["usage"]["completion_tokens"]
             reason = "length" if choice["finish_reason"] == "length" else "stop"
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{url} answered no completion: {error!r} in {response.text[:200]!r}") from error
+            url = f"{self.base_url}/{path}"
+            raise ValueError(f"{url} answered no completion: {error!r} in {answer[:200]!r}") from error
         if ids and self.renderer:
             text = self.renderer.text(ids)
         return Completion(request, text, ids, tokens, reason, seed)
@@ -167,46 +154,39 @@ class ServerEngine:
         return token_limit(prompt.item.id, len(prompt.ids), self.args.max_tokens, context)
 
     def _body(self, prompt: Prompt, seed: int, chat: bool) -> dict[str, Any]:
-        body = {
+        software = self.origin["served_by"]
+        more: dict[str, Any] = {"min_p": 0.0, "repetition_penalty": 1.0} if software in _EXTENDED else {}
+        if self.args.top_k or software in _EXTENDED:
+            more["top_k"] = self.args.top_k or -1
+        if software == "vllm":
+            more["return_token_ids"] = True
+        if self.args.enable_thinking is not None:
+            more["chat_template_kwargs"] = {"enable_thinking": self.args.enable_thinking}
+        messages = [_with_urls(message) for message in self._conversation(prompt.item)] if chat else []
+        return {
             "model": self.args.model,
             "temperature": self.args.temperature,
             "top_p": self.args.top_p,
             "max_tokens": self._limit(prompt),
             "seed": seed,
+            **({"messages": messages} if chat else {"prompt": prompt.text}),
+            "extra_body": more,
         }
-        if chat:
-            body["messages"] = [_with_urls(message) for message in self._conversation(prompt.item)]
-        else:
-            body["prompt"] = prompt.text
-        software = self.origin["served_by"]
-        if self.args.top_k or software in _EXTENDED:
-            body["top_k"] = self.args.top_k or -1
-        if software in _EXTENDED:
-            body |= {"min_p": 0.0, "repetition_penalty": 1.0}
-        if software == "vllm":
-            body["return_token_ids"] = True
-        if self.args.enable_thinking is not None:
-            body["chat_template_kwargs"] = {"enable_thinking": self.args.enable_thinking}
-        return body
 
     def _conversation(self, item: Item) -> list[dict[str, Any]]:
         return conversation(item, self.args.instruction, self.args.system_prompt)
 
-    def _post(self, url: str, body: dict[str, Any]) -> httpx.Response:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                response = self._client.post(url, json=body)
-                if response.is_success:
-                    return response
-                problem = f"answered {response.status_code}: {response.text[:300]}"
-                if response.status_code not in TRY_AGAIN:
-                    break
-                wait = response.headers.get("Retry-After", "")
-            except httpx.TransportError as error:
-                problem, wait = f"cannot be reached ({type(error).__name__}: {error})", ""
-            if attempt < ATTEMPTS:
-                time.sleep(_pause(attempt, wait))
-        raise ValueError(f"{url} {problem} (attempt {attempt} of {ATTEMPTS})")
+    def _text(self, path: str, attempts: int, send: Callable[..., Any], **body: Any) -> str:
+        try:
+            return send(**body, extra_headers=self._headers).text
+        except openai.APIConnectionError as error:
+            cause, request = error.__cause__, error.request
+            problem = f"cannot be reached ({type(cause).__name__}: {cause})"
+        except openai.APIStatusError as error:
+            request, problem = error.request, f"answered {error.status_code}: {error.response.text[:300]}"
+        attempt = 1 + int(request.headers["x-stainless-retry-count"])
+        tried = f" (attempt {attempt} of {attempts})" if attempts > 1 else ""
+        raise ValueError(f"{self.base_url}/{path} {problem}{tried}")
 
 
 def _message_text(message: dict[str, Any]) -> str:
@@ -229,9 +209,3 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
     part["image"].save(png, format="PNG")
     url = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
     return {"type": "image_url", "image_url": {"url": url}}
-
-
-def _pause(attempt: int, wait: str) -> float:
-    """Seconds before the next attempt: what the server asks for, else 1, 2, 4 ... with some chance in it."""
-    asked = float(wait) if wait.isdecimal() else 2.0 ** (attempt - 1) * random.uniform(0.5, 1.5)
-    return min(asked, LONGEST_WAIT)

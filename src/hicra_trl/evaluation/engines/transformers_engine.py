@@ -69,7 +69,7 @@ class TransformersEngine:
         limit = token_limit(batch[longest].prompt.item.id, width, self.args.max_tokens, self.renderer.context)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            rows = model.generate(**inputs, max_new_tokens=limit)
+            rows = model.generate(**inputs, max_new_tokens=limit)  # pyright: ignore[reportCallIssue]
         written = rows[:, width:].tolist()
         return [self._completion(request, ids, seed) for request, ids in zip(batch, written, strict=True)]
 
@@ -113,16 +113,7 @@ class TransformersEngine:
 
     def _generation_config(self, model_ends: int | list[int] | None) -> GenerationConfig:
         """How to sample; a completion ends where the model's config or the tokenizer says."""
-        ends = {self.renderer.tokenizer.eos_token_id}
+        args, ends = self.args, {self.renderer.tokenizer.eos_token_id}
         ends |= set(model_ends) if isinstance(model_ends, list) else {model_ends}
-        ends = sorted(ends - {None})
-        if not self.args.temperature:
-            return GenerationConfig(do_sample=False, eos_token_id=ends, pad_token_id=PAD)
-        return GenerationConfig(
-            do_sample=True,
-            temperature=self.args.temperature,
-            top_p=self.args.top_p,
-            top_k=self.args.top_k,
-            eos_token_id=ends,
-            pad_token_id=PAD,
-        )
+        drawn = {"temperature": args.temperature, "top_p": args.top_p, "top_k": args.top_k} if args.temperature else {}
+        return GenerationConfig(do_sample=bool(drawn), eos_token_id=sorted(ends - {None}), pad_token_id=PAD, **drawn)

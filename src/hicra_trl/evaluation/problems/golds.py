@@ -11,16 +11,7 @@ from .rows import Fields, is_missing, plain
 
 def read_gold(benchmark: Benchmark, fields: Fields) -> Gold:
     """
-    The gold answer of a row.
-
-    Args:
-        benchmark ([`Benchmark`]):
-            How it is read.
-        fields ([`Fields`]):
-            The row's values.
-
-    Returns:
-        [`~hicra_trl.rewards.Gold`]: of a multiple-choice question the letter, with the options.
+    The gold answer of a row; of a multiple-choice question the letter, with the options.
 
     Raises:
         `ValueError`: if there is none, or it is no option.

@@ -36,7 +36,7 @@ class EncodedImage:
     def open(self) -> Image.Image:
         """The upright RGB image, transparent parts white; raises `ValueError` if it cannot be read."""
         try:
-            with Image.open(self.path if self.data is None else io.BytesIO(self.data)) as stored:
+            with Image.open(self.path or io.BytesIO(self.data or b"")) as stored:
                 image = ImageOps.exif_transpose(stored)
                 if image.has_transparency_data:
                     # Conversion alone would make them black, and black lines on them would be gone.

@@ -52,15 +52,7 @@ def override(benchmark: Benchmark, values: Mapping[str, str]) -> Benchmark:
     """
     A benchmark with some of its facts replaced.
 
-    Args:
-        benchmark ([`Benchmark`]):
-            What it starts from.
-        values (`Mapping[str, str]`):
-            New values by field, as text: several columns or configurations are separated by commas, and `none` stands
-            for no value.
-
-    Returns:
-        [`Benchmark`]: with these values.
+    Values are texts by field: several columns or configurations are separated by commas, `none` stands for no value.
 
     Raises:
         `ValueError`: for an unknown field or a value that it cannot take.

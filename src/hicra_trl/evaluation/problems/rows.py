@@ -81,14 +81,7 @@ class Fields:
 
 def read_rows(benchmark: Benchmark) -> list[Row]:
     """
-    All rows of a benchmark, in their order.
-
-    Args:
-        benchmark ([`Benchmark`]):
-            Where they are.
-
-    Returns:
-        `list[Row]`: at least one.
+    All rows of a benchmark, at least one, in their order.
 
     Raises:
         `ValueError`: if there is no such file, dataset, configuration or split, or a file is broken.

@@ -62,7 +62,7 @@ def eval_results(summary: Summary, benchmark: Benchmark, settings: Mapping[str, 
             dataset_revision=benchmark.revision,
             metric_type=metric,
             metric_name=metric,
-            metric_value=_percent(summary.metrics[metric].value),
+            metric_value=_percent(summary[metric].value),
             metric_args={"note": result_note(summary, benchmark, settings, metric)},
         )
         for metric in metrics
@@ -75,7 +75,7 @@ def eval_result_entry(summary: Summary, benchmark: Benchmark, settings: Mapping[
     return EvalResultEntry(
         dataset_id=benchmark.dataset,
         task_id="+".join(benchmark.config) or "default",
-        value=_percent(summary.metrics["pass@1"].value),
+        value=_percent(summary["pass@1"].value),
         dataset_revision=benchmark.revision,
         notes=result_note(summary, benchmark, settings, "pass@1"),
     )
@@ -83,10 +83,10 @@ def eval_result_entry(summary: Summary, benchmark: Benchmark, settings: Mapping[
 
 def result_note(summary: Summary, benchmark: Benchmark, settings: Mapping[str, Any], metric: str) -> str:
     """How a value was measured, in one line."""
-    estimate = summary.metrics[metric]
+    low, high = summary[metric].ends
     parts = [
         f"{metric} of {summary.num_items} items x {summary.num_samples} samples",
-        f"95 % interval {100 * estimate.low:.2f} to {100 * estimate.high:.2f}",
+        f"95 % interval {100 * low:.2f} to {100 * high:.2f}",
         "strict \\boxed grading",
         *(f"{name} {settings[name]}" for name in _NOTED if settings.get(name) is not None),
     ]
@@ -136,18 +136,10 @@ def update_model_folder(
 
 def push_results(repo_id: str, results: Sequence[tuple[Summary, Benchmark]], settings: Mapping[str, Any]) -> str:
     """
-    Adds results to a model on the Hub in one commit, as [`update_model_folder`] does to a folder.
-
-    Args:
-        repo_id (`str`):
-            The model, `user/name`.
-        results (`Sequence[tuple[Summary, Benchmark]]`):
-            Each benchmark's numbers.
-        settings (`Mapping[str, Any]`):
-            As in [`eval_results`].
+    Adds results to a model on the Hub, `user/name`, as [`update_model_folder`] does to a folder.
 
     Returns:
-        `str`: the commit's hash.
+        `str`: the hash of the one commit.
 
     Raises:
         `ValueError`: if there is no such model or it may not be written, or as in [`update_model_folder`].

@@ -63,7 +63,7 @@ def paper_rows(summaries: Iterable[Summary], base_model: str, label: str) -> lis
     ours = {summary.benchmark: summary for summary in summaries}
     rows = [(base_model, *columns.values())]
     rows += [(f"paper: {method}", *(f"{figure:.1f} %" for figure in figures)) for method, figures in methods.items()]
-    measured = (_interval(ours[name].metrics["pass@1"]) if name in ours else "" for name in columns)
+    measured = (_interval(ours[name]["pass@1"]) if name in ours else "" for name in columns)
     return [*rows, (f"ours: {label}", *measured)]
 
 
@@ -82,11 +82,7 @@ def verdict(row: Difference, num_benchmarks: int = 1) -> str:
     """
     What a difference says, in words.
 
-    Args:
-        row ([`Difference`]):
-            The difference.
-        num_benchmarks (`int`, *optional*, defaults to `1`):
-            How many are compared: a difference that only this takes away is said to be so.
+    A difference that only the number of compared benchmarks takes away is said to be so.
     """
     difference = f"A - B = {_points(row.difference)}"
     if row.is_found:
@@ -155,18 +151,17 @@ def _comparison_lines(comparison: Comparison) -> list[str]:
 
 
 def _summary_row(name: str, summary: Summary) -> Row:
-    metrics, n = summary.metrics, summary.num_samples
-    of_n = [_interval(metrics[f"{kind}@{n}"]) if n > 1 else "" for kind in ("pass", "maj")]
-    length, entropy = metrics["mean_length"], metrics["semantic_entropy"]
+    n = summary.num_samples
+    of_n = [_interval(summary[f"{kind}@{n}"]) if n > 1 else "" for kind in ("pass", "maj")]
     return (
         name,
         str(summary.num_items),
         str(n),
-        _interval(metrics["pass@1"]),
+        _interval(summary["pass@1"]),
         *of_n,
-        f"{length.value:.0f}",
-        *(_percent(metrics[share]) for share in ("truncated", "unanswered", "planning_fraction")),
-        f"{entropy.value:.2f}",
+        f"{summary['mean_length'].value:.0f}",
+        *(_percent(summary.metrics[share]) for share in ("truncated", "unanswered", "planning_fraction")),
+        f"{summary['semantic_entropy'].value:.2f}",
     )
 
 
@@ -174,7 +169,7 @@ def _failure_lines(summaries: Iterable[Summary]) -> list[str]:
     return [
         f"{summary.benchmark}: {_percent(failures)} of the samples could not be graded and count as wrong"
         for summary in summaries
-        if (failures := summary.metrics["grading_failures"]).value > 0
+        if (failures := summary["grading_failures"]).value > 0
     ]
 
 
@@ -183,11 +178,13 @@ def _percent(estimate: Estimate | None) -> str:
 
 
 def _interval(estimate: Estimate) -> str:
-    return f"{100 * estimate.value:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+    low, high = estimate.ends
+    return f"{100 * estimate.value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _points(estimate: Estimate) -> str:
-    return f"{100 * estimate.value:+.1f} points [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+    low, high = estimate.ends
+    return f"{100 * estimate.value:+.1f} points [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _p_value(p_value: float) -> str:

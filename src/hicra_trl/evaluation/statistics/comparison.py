@@ -49,8 +49,7 @@ class Difference:
         corrected_p_value (`float`):
             The same by Holm's correction for as many benchmarks; for the average it is not corrected.
         detectable (`float`):
-            Smallest true difference that this benchmark alone would find about four times out of
-            five.
+            Smallest true difference that this benchmark alone would find about four times out of five.
     """
 
     benchmark: str
@@ -66,7 +65,8 @@ class Difference:
     @property
     def is_found(self) -> bool:
         """Whether A and B differ: the corrected test says so and the interval leaves zero out."""
-        return self.corrected_p_value < 1 - LEVEL and not self.difference.low <= 0 <= self.difference.high
+        low, high = self.difference.ends
+        return self.corrected_p_value < 1 - LEVEL and not low <= 0 <= high
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def compare(
     """
     shared = [name for name in a if name in b]
     if not shared:
-        raise ValueError(f"nothing to compare: A has {_names(a)}, B has {_names(b)}")
+        raise ValueError(f"nothing to compare: A has {', '.join(a) or 'nothing'}, B has {', '.join(b) or 'nothing'}")
     warnings = [f"only A has {name}" for name in a if name not in b]
     warnings += [f"only B has {name}" for name in b if name not in a]
     warnings += protocol_differences(settings_a, settings_b)
@@ -204,12 +204,11 @@ def _paired(name: str, a: list[Sample], b: list[Sample]) -> tuple[list[list[Samp
     ]
     if only:
         raise ValueError(f"{name}: expected the same items, of {len(ids_a | ids_b)} {' and '.join(only)}")
-    return tuple(
-        list(
-            by_item(f"{name} of {side}", samples, len(ids_a), 1 + max((s.index for s in samples), default=0)).values()
-        )
+    of_a, of_b = (
+        by_item(f"{name} of {side}", samples, len(ids_a), 1 + max((s.index for s in samples), default=0))
         for side, samples in (("A", a), ("B", b))
     )
+    return list(of_a.values()), list(of_b.values())
 
 
 def _sample_differences(name: str, a: list[list[Sample]], b: list[list[Sample]]) -> list[str]:
@@ -236,8 +235,9 @@ def _compare_at(k: int, pairs: dict[str, tuple[list[list[Sample]], list[list[Sam
         rows.append(_difference(name, k, len(a), pass_a.mean(), pass_b.mean(), draws[-1], flips[-1]))
     rows = [replace(r, corrected_p_value=p) for r, p in zip(rows, holm([r.p_value for r in rows]), strict=True)]
     if k == 1 and len(rows) > 1:
-        items, means = sum(r.num_items for r in rows), np.mean([(r.a, r.b) for r in rows], 0)
-        rows.append(_difference(AVERAGE, k, items, *means, np.mean(draws, 0), np.concatenate(flips) / len(rows)))
+        items, (mean_a, mean_b) = sum(r.num_items for r in rows), np.mean([(r.a, r.b) for r in rows], 0)
+        flips_I = np.concatenate(flips) / len(rows)
+        rows.append(_difference(AVERAGE, k, items, mean_a, mean_b, np.mean(draws, 0), flips_I))
     return rows
 
 
@@ -248,7 +248,3 @@ def _difference(
     detectable = float(_DETECTABLE * draws_B.std())
     interval = interval_of(a - b, draws_B)
     return Difference(name, f"pass@{k}", num_items, float(a), float(b), interval, p_value, p_value, detectable)
-
-
-def _names(names: Iterable[str]) -> str:
-    return ", ".join(names) or "nothing"

@@ -35,6 +35,12 @@ class Estimate:
     low: float | None
     high: float | None
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Both ends of the interval, which those of shares always have."""
+        assert self.low is not None and self.high is not None
+        return self.low, self.high
+
 
 def bootstrap_means(
     values_IM: np.ndarray, ends: tuple[float, float] = (0.0, 1.0), end_weight: float = 0.5, seed: int = 0

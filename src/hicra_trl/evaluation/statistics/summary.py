@@ -40,6 +40,12 @@ class Summary:
     metrics: dict[str, Estimate | None]
     groups: dict[str, "Summary"] = field(default_factory=dict)
 
+    def __getitem__(self, metric: str) -> Estimate:
+        """A metric that is known."""
+        estimate = self.metrics[metric]
+        assert estimate is not None
+        return estimate
+
 
 def by_item(benchmark: str, samples: Iterable[Sample], num_items: int, num_samples: int) -> dict[str, list[Sample]]:
     """
@@ -82,25 +88,7 @@ def by_item(benchmark: str, samples: Iterable[Sample], num_items: int, num_sampl
 
 
 def summarize(benchmark: str, samples: Iterable[Sample], num_items: int, num_samples: int) -> Summary:
-    """
-    Summarises a complete benchmark.
-
-    Args:
-        benchmark (`str`):
-            Its name.
-        samples (`Iterable[Sample]`):
-            Its samples in any order.
-        num_items (`int`):
-            Problems that were to be sampled.
-        num_samples (`int`):
-            Samples per problem that were to be drawn.
-
-    Returns:
-        [`Summary`]
-
-    Raises:
-        `ValueError`: if the samples are not complete.
-    """
+    """The numbers of a complete benchmark; arguments and errors are those of [`by_item`]."""
     items = list(by_item(benchmark, samples, num_items, num_samples).values())
     groups: dict[str, list[list[Sample]]] = {}
     for item in items:
@@ -138,7 +126,7 @@ def _metrics(items: list[list[Sample]]) -> dict[str, Estimate | None]:
 def _planning_fraction(items: list[list[Sample]], tokens_I: np.ndarray) -> Estimate | None:
     if any(s.planning_tokens is None for item in items for s in item) or not tokens_I.any():
         return None
-    planning_I = [sum(s.planning_tokens for s in item) for item in items]
+    planning_I = [sum(s.planning_tokens or 0 for s in item) for item in items]
     return jackknife(np.stack([planning_I, tokens_I], 1), _ratio)
 
 

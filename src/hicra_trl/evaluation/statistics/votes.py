@@ -37,12 +37,6 @@ def count_votes(answers: Sequence[str | None], correct: Sequence[bool]) -> tuple
     the same number, or the same text in the plain form of [`~hicra_trl.rewards.equality.notation.plain`]: wrong
     answers that only algebra could tell to be equal stay apart. A sample without an answer does not vote.
 
-    Args:
-        answers (`Sequence[str | None]`):
-            The answer of each sample.
-        correct (`Sequence[bool]`):
-            Its verdict.
-
     Returns:
         `tuple[int, tuple[int, ...]]`: votes for the correct answer, and for each wrong one in descending order.
 
