@@ -11,8 +11,8 @@ from tqdm import tqdm
 from ..data.rows import as_text
 from ..dynamics import shannon_entropy
 from ..grams import GramMatcher, StrategicGrams
-from ..grams.coverage import covered, in_characters
-from ..grams.matcher import leftmost_longest
+from ..grams.coverage import in_characters
+from ..grams.matcher import covered, leftmost_longest
 from ..terminal import table
 from .figures import themed
 

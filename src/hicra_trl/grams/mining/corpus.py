@@ -111,7 +111,7 @@ class Corpus:
         text_column = verdict_column = None
         files = _files(source) if source.is_dir() else [dataset]
         rows = (row for file in files for row in stream_rows(str(file), args.dataset_split, args.dataset_config))
-        for row in stream_rows(str(name), args.dataset_split, args.dataset_config):
+        for row in rows:
             if text_column is None:
                 names = list(row.values)
                 text_column = find_column(names, args.text_column, TEXT_COLUMNS, "solutions", dataset)
