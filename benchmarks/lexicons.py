@@ -25,7 +25,8 @@ import numpy as np
 os.environ.setdefault("TQDM_DISABLE", "1")
 
 from hicra_trl.grams import GramMatcher, MiningConfig, StrategicGrams, mine_strategic_grams
-from hicra_trl.grams.coverage import covered, in_characters, measure
+from hicra_trl.grams.coverage import in_characters, measure
+from hicra_trl.grams.matcher import covered
 
 
 LABELS = Path(__file__).parent / "data" / "sentence_functions.tsv"

@@ -5,6 +5,7 @@ import json
 import textwrap
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,7 +16,7 @@ from .comparison import read_outcomes
 
 
 COLORS = {"base": "#98a2b3", "grpo": "#2f6fb0", "hicra": "#c2410c"}
-_RC = {
+_RC: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "hicra",
     "font.family": "sans-serif",
@@ -69,8 +70,7 @@ def dynamics_figure(folders: dict[str, list[Path]]) -> Figure:
     }
     with themed():
         figure = Figure(figsize=(11, 6.2), layout="constrained")
-        axes = figure.subplots(2, 3).flat
-        accuracy, length, semantic, entropy, perplexity, errors = axes
+        accuracy, length, semantic, entropy, perplexity, errors = figure.subplots(2, 3).flat
         for method, logs in histories.items():
             _curve(accuracy, logs, "reward", method, f"{method.upper()}, training", alpha=0.45, smooth=True)
             _curve(accuracy, logs, "eval_reward", method, f"{method.upper()}, held out", marker="o")

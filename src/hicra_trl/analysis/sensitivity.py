@@ -11,8 +11,8 @@ from tqdm import tqdm
 from ..data.rows import as_text
 from ..dynamics import shannon_entropy
 from ..grams import GramMatcher, StrategicGrams
-from ..grams.coverage import covered, in_characters
-from ..grams.matcher import leftmost_longest
+from ..grams.coverage import in_characters
+from ..grams.matcher import covered, leftmost_longest
 from ..terminal import table
 from .figures import themed
 
@@ -106,7 +106,7 @@ def sensitivity(run: Path, grams: StrategicGrams, fraction: float, seeds: list[i
 def _point(file: Path, matcher: GramMatcher, kept: list[np.ndarray]) -> tuple[int, list[tuple[float, float]]]:
     """Step of a file, and (semantic entropy, planning fraction) with each of the lexicons `kept` (each (G,), bool)."""
     rows = pq.read_table(file, columns=["step", "completion"]).to_pylist()
-    counts = [np.zeros(len(matcher.grams)) for _ in kept]
+    counts = [np.zeros(len(matcher.grams), dtype=np.int64) for _ in kept]
     planning, characters = np.zeros(len(kept)), 0
     for row in rows:
         text = as_text(row["completion"], "completion", str(file))

@@ -1,7 +1,6 @@
 """Image files of a dataset that ships them as a zip archive: extracted once, and nothing of it is trusted."""
 
 import hashlib
-import os
 import shutil
 import stat
 import zipfile
@@ -44,10 +43,12 @@ def extract_images(archive: Path, folder: Path | None = None) -> Path:
         with zipfile.ZipFile(archive) as opened:
             members = [member for member in opened.infolist() if not member.is_dir()]
             _check(archive, opened.infolist())
-            target = folder / _fingerprint(members)
+            # Names, sizes and checksums: what the archive holds, without reading it.
+            table = "".join(f"{member.filename}\0{member.file_size}\0{member.CRC}\n" for member in members)
+            target = folder / hashlib.sha256(table.encode()).hexdigest()[:16]
             with WeakFileLock(f"{target}.lock"):
                 if not target.is_dir():
-                    _extract(opened, members, target)
+                    _extract(opened, members, target, f"Extracting {archive.name}")
     except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise ValueError(f"cannot extract {archive}: {error}") from error
     return target
@@ -55,17 +56,14 @@ def extract_images(archive: Path, folder: Path | None = None) -> Path:
 
 def list_files(folder: Path) -> set[str]:
     """Paths of all files below `folder`, relative to it."""
-    return {
-        Path(parent, name).relative_to(folder).as_posix() for parent, _, names in os.walk(folder) for name in names
-    }
+    return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
 
 
-def _extract(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: Path) -> None:
+def _extract(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: Path, title: str) -> None:
     partial = target.with_name(f"{target.name}.partial")
-    if partial.exists():
-        shutil.rmtree(partial)
+    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    for member in tqdm(members, desc=f"Extracting {Path(archive.filename).name}", unit="file"):
+    for member in tqdm(members, desc=title, unit="file"):
         file = partial / member.filename
         file.parent.mkdir(parents=True, exist_ok=True)
         # zipfile reads no more of a member than the size that was checked, whatever it decompresses to.
@@ -98,9 +96,3 @@ def _check(archive: Path, members: list[zipfile.ZipInfo]) -> None:
     files = {PurePosixPath(member.filename) for member in members if not member.is_dir()}
     for parent in {parent for name in names for parent in name.parents} & files:
         raise ValueError(f"{archive}: expected a file or a folder {str(parent)!r}, got both")
-
-
-def _fingerprint(members: list[zipfile.ZipInfo]) -> str:
-    """A hash of names, sizes and checksums: what the archive holds, without reading it."""
-    table = "".join(f"{member.filename}\0{member.file_size}\0{member.CRC}\n" for member in members)
-    return hashlib.sha256(table.encode()).hexdigest()[:16]

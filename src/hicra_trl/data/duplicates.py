@@ -47,8 +47,11 @@ def distinct(rows: Iterable[tuple[int, str, str]]) -> Distinct:
     Distinct(keep=[0], duplicates=1, conflicts=2)
     ```
     """
-    # The raw DAPO has each text a hundred times.
-    normal = cache(_normal)
+
+    @cache  # the raw DAPO has each text a hundred times
+    def normal(text: str) -> str:
+        return "".join(unicodedata.normalize("NFKC", text).split())
+
     first: dict[str, tuple[int, str]] = {}
     counts: dict[str, int] = {}
     conflicting = set()
@@ -60,7 +63,3 @@ def distinct(rows: Iterable[tuple[int, str, str]]) -> Distinct:
     keep = [index for key, (index, _) in first.items() if key not in conflicting]
     conflicts = sum(counts[key] for key in conflicting)
     return Distinct(keep, sum(counts.values()) - conflicts - len(keep), conflicts)
-
-
-def _normal(text: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", text).split())

@@ -37,7 +37,7 @@ def mix(parts: Sequence[Dataset], names: Sequence[str], instruction: str = "") -
         parts = [part if "images" in part.column_names else _without_images(part) for part in parts]
     name = " + ".join(names)
     try:
-        mixed = concatenate_datasets(parts)
+        mixed = concatenate_datasets(list(parts))
     except ValueError as error:
         raise ValueError(f"cannot put {name} together: {error}") from error
     pictured, texts = has_images(mixed), _texts(mixed, instruction)
@@ -117,15 +117,15 @@ def has_images(prompts: Dataset) -> list[bool]:
     """Which prompts have an image, in the column `image` or `images`; none is read."""
     for column in ("image", "images"):
         if column in prompts.column_names:
-            batches = prompts.select_columns(column).with_format("arrow").iter(1000)
-            return [found for batch in batches for found in _is_filled(batch[column]).to_pylist()]
+            filled: list[bool] = []
+            for batch in prompts.select_columns(column).with_format("arrow").iter(1000):
+                assert isinstance(batch, pa.Table)
+                images = batch[column]
+                listed = pa.types.is_list(images.type) or pa.types.is_large_list(images.type)
+                counts = pc.call_function("list_value_length", [images]) if listed else images.is_valid()
+                filled += map(bool, counts.to_pylist())
+            return filled
     return [False] * len(prompts)
-
-
-def _is_filled(images: pa.ChunkedArray) -> pa.ChunkedArray:
-    if not (pa.types.is_list(images.type) or pa.types.is_large_list(images.type)):
-        return images.is_valid()
-    return pc.fill_null(pc.greater(pc.list_value_length(images), 0), False)
 
 
 def _without_images(prompts: Dataset) -> Dataset:

@@ -43,10 +43,8 @@ def find_known(name: str) -> tuple[str, str] | None:
     ```
     """
     for known, repositories in REPOSITORIES.items():
-        if name.lower() == known:
-            return known, repositories[0]
         for repository in repositories:
-            if name.lower() == repository.lower():
+            if name.lower() in (known, repository.lower()):
                 return known, repository
     return None
 
@@ -138,6 +136,7 @@ def _answered(rows: Dataset, known: str, prompt: str, gold: str) -> Iterator[tup
     """Index, problem and gold answer of the rows that have both. The raw DAPO has 1.8 million: none are held."""
     index = 0
     for batch in rows.select_columns([prompt, gold]).iter(batch_size=1000):
+        assert isinstance(batch, dict)
         for asked, value in zip(batch[prompt], batch[gold]):
             problem, answer = plain_problem(asked or ""), _answer(value)
             if problem and not is_missing(answer):

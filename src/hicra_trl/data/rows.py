@@ -47,20 +47,10 @@ def stream_rows(
     """
     Yields the rows of a dataset without holding them; each row of a file may have columns and types of its own.
 
-    Args:
-        name (`str`):
-            A JSONL, JSON or parquet file, a folder that `datasets` reads, or a dataset on the Hub.
-        split (`str`, *optional*, defaults to `"train"`):
-            Split of a dataset that is no file.
-        config (`str`, *optional*):
-            Its configuration.
-        revision (`str`, *optional*):
-            Branch, tag or commit of a dataset on the Hub.
-
-    Raises:
-        `ValueError`: if there is no such dataset or split, or a file is broken.
+    Arguments and errors are those of [`read_rows`]; a file has no split.
     """
     file = Path(name)
+    rows: Iterator[tuple[str, Any]]
     if file.is_file():
         rows = {".jsonl": _read_lines, ".json": _read_list, ".parquet": _read_parquet}[_suffix(file)](file)
     else:
@@ -192,20 +182,8 @@ def require_columns(dataset: Dataset, columns: Sequence[str], name: str) -> None
 
 def as_text(value: Any, column: str, where: str, role: str = "assistant") -> str:
     """
-    A text as it is; of a conversation, what one role says.
-
-    Args:
-        value (`Any`):
-            A text or a conversation.
-        column (`str`):
-            Its column, for messages.
-        where (`str`):
-            Its row, for messages.
-        role (`str`, *optional*, defaults to `"assistant"`):
-            Whose turns are taken.
-
-    Raises:
-        `ValueError`: for anything else.
+    A text as it is; of a conversation, what one role says. Anything else raises `ValueError`, whose message names the
+    column and `where` it stands.
 
     Example:
 

@@ -85,17 +85,17 @@ def _usable_rows(rows: Dataset, files: set[str], folder: Path) -> list[int]:
     """Indices of the rows with a question, a gold answer and an image for each `<image>`; counts the others."""
     require_columns(rows, _COLUMNS, "virl39k")
     keep, unanswered, unmatched = [], 0, 0
-    for index, row in enumerate(rows.select_columns(list(_COLUMNS))):
-        names = row["image"] or []
-        absent = [name for name in names if _file_name(name) not in files]
+    for index, (question, answer, images) in enumerate(zip(*(rows[column] for column in _COLUMNS))):
+        absent = [name for name in images or () if _file_name(name) not in files]
         if absent:
             raise ValueError(f"virl39k, row {index}: expected its image {absent[0]!r} in {folder}, got no such file")
-        if not row["question"] or is_missing(row["answer"]):
+        if not question or is_missing(answer):
             unanswered += 1
-        elif row["question"].count(IMAGE_TOKEN) != len(names):
+        elif question.count(IMAGE_TOKEN) != len(images or ()):
             unmatched += 1
         else:
-            unboxed(as_gold(row["answer"], f"virl39k, row {index}, 'answer'"), f"virl39k, row {index}, 'answer'")
+            where = f"virl39k, row {index}, 'answer'"
+            unboxed(as_gold(answer, where), where)
             keep.append(index)
     say(
         f"virl39k: {len(rows):,} rows read, {unanswered:,} without a problem or a gold answer, {unmatched:,} with "

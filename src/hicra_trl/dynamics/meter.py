@@ -96,10 +96,8 @@ class DynamicsMeter:
         """
         num_samples = correct.shape[1]
         for num_correct in correct.sum(dim=1).tolist():
-            k = 1
-            while k <= num_samples:
+            for k in (1 << power for power in range(num_samples.bit_length())):
                 self._passes[k].append(pass_at_k(num_samples, num_correct, k))
-                k *= 2
 
     def _add_by_class(self, planning_mask: torch.Tensor, mask: torch.Tensor, values: dict[str, torch.Tensor]) -> None:
         selections = (mask & planning_mask, mask & ~planning_mask)
@@ -152,7 +150,9 @@ class DynamicsMeter:
         if accelerator is None or accelerator.num_processes == 1:
             return self._sums, self._gram_counts, self._pairs
         local = torch.tensor([*self._sums.values(), *self._gram_counts], dtype=torch.float64)
-        pooled = accelerator.reduce(local.to(accelerator.device), reduction="sum").cpu().numpy()
+        total = accelerator.reduce(local.to(accelerator.device), reduction="sum")
+        assert isinstance(total, torch.Tensor)
+        pooled = total.cpu().numpy()
         pairs: Counter[tuple[int, bytes]] = Counter()
         for counts in gather_object([self._pairs]):
             pairs.update(counts)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from .lexicon import StrategicGrams
-from .matcher import GramMatcher
+from .matcher import GramMatcher, covered
 
 
 TOO_COMMON = 0.3
@@ -81,14 +82,6 @@ def in_characters(text: str, matches: np.ndarray) -> np.ndarray:
     return characters_before[matches[:, 3:]]
 
 
-def covered(spans: np.ndarray, size: int) -> np.ndarray:
-    """Mask (size,) of the positions inside any of the half-open spans (n, 2)."""
-    change = np.zeros(size + 1, dtype=np.int64)
-    np.add.at(change, spans[:, 0], 1)
-    np.add.at(change, spans[:, 1], -1)
-    return np.cumsum(change)[:-1] > 0
-
-
 def findings(grams: StrategicGrams, coverage: Coverage | None = None) -> dict[str, list[str]]:
     """
     What is likely wrong with a lexicon.
@@ -103,14 +96,14 @@ def findings(grams: StrategicGrams, coverage: Coverage | None = None) -> dict[st
         `dict[str, list[str]]`: the grams concerned, by what is the matter with them.
     """
     found = {
-        "can never match": [gram for gram in grams if not _can_match(gram)],
+        "can never match": [gram for gram in grams if not len(GramMatcher([gram]).find_in_text(f"({gram})"))],
         "without any letter": [gram for gram in grams if not any(char.isalpha() for char in gram)],
         "of stop words only": [gram for gram in grams if _only_stop_words(gram)],
     }
     if coverage is not None:
-        common = coverage.by_gram > TOO_COMMON * coverage.characters
-        found[f"on more than {TOO_COMMON:.0%} of the text"] = [grams[i] for i in np.flatnonzero(common)]
-        found["not in the corpus"] = [grams[i] for i in np.flatnonzero(coverage.documents == 0)]
+        most = TOO_COMMON * coverage.characters
+        found[f"on more than {TOO_COMMON:.0%} of the text"] = list(compress(grams, coverage.by_gram > most))
+        found["not in the corpus"] = list(compress(grams, coverage.documents == 0))
     return {kind: concerned for kind, concerned in found.items() if concerned}
 
 
@@ -162,10 +155,6 @@ def _related(grams: StrategicGrams, others: StrategicGrams) -> float:
     for other in others:
         related |= {grams[i] for i in around.find_in_text(other)[:, 0]}
     return len(related) / len(grams)
-
-
-def _can_match(gram: str) -> bool:
-    return len(GramMatcher([gram]).find_in_text(f"({gram})")) > 0
 
 
 def _only_stop_words(gram: str) -> bool:

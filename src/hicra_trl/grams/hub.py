@@ -2,7 +2,6 @@
 
 import re
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from httpx import HTTPError
@@ -20,42 +19,21 @@ _REPOSITORY = re.compile(r"(?!.*\.\.)[\w.-]{1,96}/[\w.-]{1,96}(@[\w./-]{1,128})?
 _FILES = ["*.parquet", storage.PROVENANCE_FILE]
 
 
-@dataclass
-class Downloaded:
-    """
-    A lexicon in the local cache.
-
-    Attributes:
-        folder (`Path`):
-            Where it is.
-        repo_id (`str`):
-            Repository it is from.
-        revision (`str`):
-            Hash of its commit.
-    """
-
-    folder: Path
-    repo_id: str
-    revision: str
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return f"{self.repo_id}@{self.revision[:8]}"
-
-
 def is_repository(source: str) -> bool:
     """Whether `source` may name a dataset on the Hub, with or without a revision."""
     return _REPOSITORY.fullmatch(source) is not None
 
 
-def download(source: str) -> Downloaded:
+def download(source: str) -> Path:
     """
     Downloads a lexicon, or finds it in the cache when offline.
 
     Args:
         source (`str`):
             `"user/name"` or `"user/name@revision"`.
+
+    Returns:
+        `Path`: its folder in the cache, named by the hash of its commit.
 
     Raises:
         `FileNotFoundError`: if there is no such dataset or revision, or the Hub cannot be reached.
@@ -65,6 +43,7 @@ def download(source: str) -> Downloaded:
     try:
         if not HF_HUB_OFFLINE:
             commit = HfApi().dataset_info(repo_id, revision=revision or None).sha
+            assert commit is not None
             files = _files(repo_id, commit)
             folder = snapshot_download(repo_id, repo_type="dataset", revision=commit, allow_patterns=files)
             _remember(Path(folder), revision or "main", commit)
@@ -78,8 +57,7 @@ def download(source: str) -> Downloaded:
         raise FileNotFoundError(f"no strategic grams at {source!r}: {repo_id} has no revision {revision!r}") from error
     except (HTTPError, OSError) as error:
         raise FileNotFoundError(f"cannot load strategic grams {source!r} from the Hub: {first_line(error)}") from error
-    # A snapshot's folder is named by its commit.
-    return Downloaded(Path(folder), repo_id, Path(folder).name)
+    return Path(folder)
 
 
 def push(contents: storage.Contents, repo_id: str, private: bool, license: str, commit_message: str) -> str:
@@ -102,16 +80,10 @@ def _files(repo_id: str, revision: str) -> list[str]:
     name = f"{repo_id}@{revision[:8]}"
     entries = HfApi().list_repo_tree(repo_id, repo_type="dataset", revision=revision, recursive=True)
     sizes = {entry.path: entry.size for entry in entries if isinstance(entry, RepoFile)}
-    parquet = [path for path in sizes if path.endswith(".parquet")]
-    if storage.GRAMS_FILE in parquet:
-        parquet = [storage.GRAMS_FILE]
-    if len(parquet) != 1:
-        got = f"{len(parquet)} parquet files" if parquet else "no parquet file"
-        raise FileNotFoundError(f"no strategic grams in {name}: expected {storage.GRAMS_FILE}, got {got}")
-    for path, most in ((parquet[0], storage.MAX_FILE_BYTES), (storage.PROVENANCE_FILE, 1 << 20)):
-        if sizes.get(path, 0) > most:
-            raise ValueError(f"{name}/{one_line(path)}: a lexicon's file may have {most:,} bytes, got {sizes[path]:,}")
-    return [parquet[0], storage.PROVENANCE_FILE]
+    files = [storage.grams_file(sizes, name), storage.PROVENANCE_FILE]
+    for path, most in zip(files, (storage.MAX_FILE_BYTES, storage.MAX_PROVENANCE_BYTES)):
+        storage.check_size(sizes.get(path, 0), f"{name}/{one_line(path)}", most)
+    return files
 
 
 def _remember(folder: Path, revision: str, commit: str) -> None:

@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from .lexicon import StrategicGrams
-from .matcher import PLAIN, SEPARATOR, GramMatcher, leftmost_longest
+from .matcher import PLAIN, SEPARATOR, GramMatcher, covered, leftmost_longest
 from .token_bytes import token_bytes
 
 
@@ -73,9 +73,6 @@ class PlanningTokenLabeler:
         self._pool = np.frombuffer(b"".join(plain), dtype=np.uint8)
         self._separator_slot = len(table)
         self._is_separator = np.array([text is None for text in table] + [True])
-        self._has_empty = bool((self._lengths == 0).any())
-
-        self._range = np.arange(0, dtype=np.int32)
         self._matcher = GramMatcher(grams)
 
     def __call__(self, token_ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
@@ -89,11 +86,7 @@ class PlanningTokenLabeler:
         Returns:
             `torch.Tensor` of shape `(B, T)`, bool: the planning mask, on the device of `token_ids`.
         """
-        slots = self._slots(token_ids, mask)
-        planning = np.zeros(slots.shape, dtype=bool)
-        for row, (_, matches) in zip(planning, self._rows(slots), strict=True):
-            _paint(row, matches)
-        return self._finish(planning, slots, token_ids.device)
+        return self.label(token_ids, mask).planning_mask
 
     def label(self, token_ids: torch.Tensor, mask: torch.Tensor | None = None) -> Labels:
         """Like calling the labeler, and returns the occurrences and texts of the same pass too, as [`Labels`]."""
@@ -101,10 +94,12 @@ class PlanningTokenLabeler:
         planning = np.zeros(slots.shape, dtype=bool)
         texts, spans = [], []
         for row, (text, matches) in zip(planning, self._rows(slots), strict=True):
-            _paint(row, matches)
+            row[:] = covered(matches[:, 3:], row.size)
             texts.append(text)
             spans.append(leftmost_longest(matches))
-        return Labels(self._finish(planning, slots, token_ids.device), texts, spans)
+        # A token that wrote nothing overlaps nothing.
+        planning &= self._lengths[slots] > 0
+        return Labels(torch.from_numpy(planning).to(token_ids.device), texts, spans)
 
     def occurrences(
         self, token_ids: torch.Tensor, mask: torch.Tensor | None = None
@@ -120,11 +115,6 @@ class PlanningTokenLabeler:
             [(self.grams[gram], first, end) for gram, _, _, first, end in leftmost_longest(matches).tolist()]
             for _, matches in self._rows(self._slots(token_ids, mask))
         ]
-
-    def _finish(self, planning: np.ndarray, slots: np.ndarray, device: torch.device) -> torch.Tensor:
-        if self._has_empty:
-            planning &= self._lengths[slots] > 0
-        return torch.from_numpy(planning).to(device)
 
     def _slots(self, token_ids: torch.Tensor, mask: torch.Tensor | None) -> np.ndarray:
         """Table row of every token (B, T); what is masked or outside the vocabulary gets the separator's."""
@@ -154,22 +144,9 @@ class PlanningTokenLabeler:
             padded[1:-1] = slots[: written[-1] + 1]
             lengths = self._lengths[padded]
             ends = np.cumsum(lengths, dtype=np.int32)
-            raw = self._pool[np.repeat(self._starts[padded] - ends + lengths, lengths) + self._counting(ends[-1])]
+            places = np.repeat(self._starts[padded] - ends + lengths, lengths)
+            raw = self._pool[places + np.arange(ends[-1], dtype=np.int32)]
             text, matches = self._matcher.find(raw)
             matches[:, 3] = np.searchsorted(ends, matches[:, 3], side="right") - 1
             matches[:, 4] = np.searchsorted(ends, matches[:, 4] - 1, side="right")
             yield text, matches
-
-    def _counting(self, size: int) -> np.ndarray:
-        """0, 1, ..., size - 1, from a buffer that grows as needed."""
-        if size > self._range.size:
-            self._range = np.arange(2 * size, dtype=np.int32)
-        return self._range[:size]
-
-
-def _paint(row: np.ndarray, matches: np.ndarray) -> None:
-    """Sets the tokens of every match, in place."""
-    if len(matches):
-        size = row.size + 1
-        change = np.bincount(matches[:, 3], minlength=size) - np.bincount(matches[:, 4], minlength=size)
-        row |= np.cumsum(change)[:-1] > 0

@@ -125,9 +125,10 @@ class StrategicGrams:
                 f"no strategic grams at {str(source)!r}: expected 'paper', a text file with one gram a line, a folder "
                 "with a saved lexicon, or a dataset on the Hub as 'user/name' or 'user/name@revision'"
             )
-        downloaded = hub.download(str(source))
-        origin = {"repo_id": downloaded.repo_id, "revision": downloaded.revision}
-        return cls._read_folder(downloaded.folder, downloaded.name, {"loaded_from": origin})
+        folder = hub.download(str(source))
+        repo_id, revision = str(source).partition("@")[0], folder.name
+        origin = {"loaded_from": {"repo_id": repo_id, "revision": revision}}
+        return cls._read_folder(folder, f"{repo_id}@{revision[:8]}", origin)
 
     @classmethod
     def _read_folder(cls, folder: Path, name: str, origin: Mapping[str, Any] | None = None) -> "StrategicGrams":

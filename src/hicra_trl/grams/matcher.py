@@ -130,6 +130,12 @@ def leftmost_longest(matches: np.ndarray) -> np.ndarray:
     return matches[chosen]
 
 
+def covered(spans: np.ndarray, size: int) -> np.ndarray:
+    """Mask (size,) of the positions inside any of the half-open spans (n, 2)."""
+    change = np.bincount(spans[:, 0], minlength=size + 1) - np.bincount(spans[:, 1], minlength=size + 1)
+    return np.cumsum(change)[:-1] > 0
+
+
 def _is_word(char: str) -> bool:
     return char.isalnum() or char == "_"
 

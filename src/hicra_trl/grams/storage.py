@@ -7,7 +7,7 @@ read, and nothing is executed.
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ CARD_FILE = "README.md"
 MAX_GRAMS = 100_000
 MAX_FILE_BYTES = 64 << 20
 MAX_DATA_BYTES = 256 << 20
+MAX_PROVENANCE_BYTES = 1 << 20
 STATISTICS = {
     "document_frequency": pa.int64(),
     "term_frequency": pa.int64(),
@@ -92,11 +93,11 @@ def read(folder: Path, name: str) -> tuple[Contents, str]:
         `FileNotFoundError`: if no parquet file is there.
         `ValueError`: if a file is too large, broken, or has wrong columns or types.
     """
-    file = _grams_file(folder, name)
-    where = f"{name}/{one_line(file.relative_to(folder))}"
-    _check_size(file, where, MAX_FILE_BYTES)
+    file = grams_file([path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")], name)
+    where = f"{name}/{one_line(file)}"
+    check_size((folder / file).stat().st_size, where, MAX_FILE_BYTES)
     try:
-        with pq.ParquetFile(file) as parquet:
+        with pq.ParquetFile(folder / file) as parquet:
             _check_schema(parquet, where)
             present = [column for column in STATISTICS if column in parquet.schema_arrow.names]
             table = _read_bounded(parquet, ["gram", *present], where)
@@ -112,13 +113,14 @@ def read(folder: Path, name: str) -> tuple[Contents, str]:
     return Contents(columns["gram"], provenance, statistics), where
 
 
-def _grams_file(folder: Path, name: str) -> Path:
-    if (folder / GRAMS_FILE).is_file():
-        return folder / GRAMS_FILE
-    files = sorted(folder.rglob("*.parquet"))
-    if len(files) == 1:
-        return files[0]
-    got = f"{len(files)} parquet files" if files else "no parquet file"
+def grams_file(files: Iterable[str], name: str) -> str:
+    """Which of the files of `name` has the grams; raises `FileNotFoundError` where that cannot be told."""
+    parquet = [file for file in files if file.endswith(".parquet")]
+    if GRAMS_FILE in parquet:
+        return GRAMS_FILE
+    if len(parquet) == 1:
+        return parquet[0]
+    got = f"{len(parquet)} parquet files" if parquet else "no parquet file"
     raise FileNotFoundError(f"no strategic grams in {name}: expected {GRAMS_FILE}, got {got}")
 
 
@@ -129,8 +131,8 @@ def _check_depth(value: Any, most: int = 50) -> None:
         _check_depth(inside, most - 1)
 
 
-def _check_size(file: Path, where: str, most: int) -> None:
-    size = file.stat().st_size
+def check_size(size: int, where: str, most: int) -> None:
+    """Raises `ValueError` if the file `where` has more bytes than it may."""
     if size > most:
         raise ValueError(f"{where}: a lexicon's file may have {most:,} bytes, got {size:,}")
 
@@ -168,7 +170,7 @@ def _read_bounded(parquet: pq.ParquetFile, columns: list[str], where: str) -> pa
 def _read_provenance(file: Path, where: str) -> dict[str, Any]:
     if not file.is_file():
         return {}
-    _check_size(file, where, 1 << 20)
+    check_size(file.stat().st_size, where, MAX_PROVENANCE_BYTES)
     try:
         provenance = json.loads(file.read_text(encoding="utf-8"))
         json.dumps(provenance, ensure_ascii=False).encode()

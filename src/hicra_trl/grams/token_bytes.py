@@ -131,7 +131,7 @@ def _self_test(tokenizer: PreTrainedTokenizerFast, table: list[bytes | None]) ->
         )
     for probe in PROBES:
         ids = [i for i in backend.encode(probe, add_special_tokens=False).ids if table[i] is not None]
-        joined = b"".join(table[i] for i in ids).decode(errors="replace")
+        joined = b"".join(table[i] or b"" for i in ids).decode(errors="replace")
         decoded = backend.decode(ids, skip_special_tokens=False)
         # The `▁` decoders drop the space that their normalizer put in front of the text.
         if joined.lstrip(" ") != decoded.lstrip(" "):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .traces import OUTCOMES, Outcome, Trace, read_trace
+from .traces import OUTCOMES, Outcome, read_trace
 from .world import Problem
 
 
@@ -120,7 +120,7 @@ def judge(
     """
     if not completions or len(completions) != len(problems):
         raise ValueError(f"got {len(completions)} completions and {len(problems)} problems, expected equal and > 0")
-    traces: list[Trace] = [read_trace(text, problem) for text, problem in zip(completions, problems)]
+    traces = [read_trace(text, problem) for text, problem in zip(completions, problems)]
     count = len(traces)
     classes = Counter(trace.outcome for trace in traces)
     steps = [right for trace in traces for attempt in trace.attempts for right in attempt.steps]

@@ -11,7 +11,7 @@ comparison with the target ("10 reached" or "10 missed").
 
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hicra_trl.rewards import extract_boxed
@@ -104,8 +104,7 @@ def write_trace(problem: Problem, rng: random.Random, policy: Policy) -> str:
         value = _operate(left, last_operator, int(last))
         # The target is copied before the verdict: without it, 500 steps of pretraining do not learn the comparison.
         verdict = f"{problem.target} {'reached' if value == problem.target else 'missed'}"
-        check = f"{_say('check', rng)}: {left} {last_operator} {last} = {value}, {verdict}."
-        sentences.append(_sentence(check))
+        sentences.append(_sentence(f"{_say('check', rng)}: {left} {last_operator} {last} = {value}, {verdict}."))
         if value == problem.target:
             return " ".join([*sentences, _conclusion(candidate, rng)])
         refuted.append(candidate)
@@ -142,11 +141,6 @@ class Attempt:
     repeated: bool
     steps: tuple[bool, ...] = ()
     refuted: bool = False
-
-    @property
-    def checked(self) -> bool:
-        """Whether the trace checked this candidate."""
-        return bool(self.steps)
 
 
 @dataclass(frozen=True)
@@ -205,7 +199,7 @@ def _read_check(match: re.Match, attempt: Attempt, problem: Problem) -> Attempt:
         value == _operate(left, match["operator"], right),
         int(match["target"]) == problem.target and reached == (value == problem.target),
     )
-    return Attempt(attempt.candidate, attempt.legal, attempt.repeated, steps, refuted=not reached)
+    return replace(attempt, steps=steps, refuted=not reached)
 
 
 def read_trace(completion: str, problem: Problem) -> Trace:
@@ -238,7 +232,7 @@ def read_trace(completion: str, problem: Problem) -> Trace:
             signed = _signed(match["candidate"])
             legal = sorted(number for _, number in signed) == sorted(problem.numbers)
             attempts.append(Attempt(match["candidate"], legal, signed in refuted))
-        elif attempts and attempts[-1].legal and not attempts[-1].checked and (match := _CHECK.match(text, position)):
+        elif attempts and attempts[-1].legal and not attempts[-1].steps and (match := _CHECK.match(text, position)):
             attempts[-1] = _read_check(match, attempts[-1], problem)
             if attempts[-1].refuted:
                 refuted.add(_signed(attempts[-1].candidate))
@@ -254,12 +248,11 @@ def read_trace(completion: str, problem: Problem) -> Trace:
 
 def _classify(
     attempts: list[Attempt],
-    boxed: str | None,
+    answer: str | None,
     malformed: bool,
     refuted: set[tuple[tuple[str, int], ...]],
     problem: Problem,
 ) -> Outcome:
-    answer = None if boxed is None else boxed.strip()
     if answer is not None and verify(answer, problem.numbers, problem.target):
         return "correct"
     if malformed or not all(attempt.legal and all(attempt.steps) for attempt in attempts):

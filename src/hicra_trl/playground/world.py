@@ -138,11 +138,9 @@ def countdown_reward(
         **kwargs (`Any`):
             Other columns that TRL passes, unused.
     """
-    answers = (extract_boxed(completion) for completion in completions)
-    return [
-        float(answer is not None and verify(answer.strip(), tuple(problem_numbers), problem_target))
-        for answer, problem_numbers, problem_target in zip(answers, numbers, target)
-    ]
+    answers = map(extract_boxed, completions)
+    problems = zip(answers, map(tuple, numbers), target)
+    return [float(answer is not None and verify(answer, given, goal)) for answer, given, goal in problems]
 
 
 def problem_rows(problems: tuple[Problem, ...]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...data.rows import Row, as_text, find_column, stream_rows
+from ...data.rows import as_text, find_column, stream_rows
 
 
 TEXT_COLUMNS = ("completion", "generation", "generations", "response", "solution", "text", "answer")
@@ -75,7 +75,7 @@ class Corpus:
             raise ValueError(f"no dataset: expected {_EXPECTED}")
         if args.max_solutions is not None and args.max_solutions < 1:
             raise ValueError(f"max_solutions must be at least 1, got {args.max_solutions}")
-        self.args = args
+        self.args, self._dataset = args, args.dataset
         self.read = self.incorrect = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -91,48 +91,47 @@ class Corpus:
             if kept == self.args.max_solutions:
                 return
         if not self.read:
-            raise ValueError(f"{self.args.dataset} holds no solutions")
+            raise ValueError(f"{self._dataset} holds no solutions")
         if not kept:
-            raise ValueError(
-                f"{self.args.dataset} holds no correct solution: none of {self.read} reaches "
-                f"{self.args.correct_threshold:g}"
-            )
+            threshold = f"{self.args.correct_threshold:g}"
+            raise ValueError(f"{self._dataset} holds no correct solution: none of {self.read} reaches {threshold}")
 
     def describe(self) -> dict[str, Any]:
         """What the provenance of a lexicon says of its corpus."""
-        source = Path(self.args.dataset).resolve()
+        source = Path(self._dataset).resolve()
         # Of a local file only the name: provenance is published with the lexicon.
-        described = {"dataset": source.name if source.exists() else self.args.dataset, "read": self.read}
+        described = {"dataset": source.name if source.exists() else self._dataset, "read": self.read}
         if self.args.correct_only:
             described |= {"incorrect": self.incorrect, "correct_threshold": self.args.correct_threshold}
         return described
 
     def _solutions(self) -> Iterator[tuple[str, float]]:
         """Every text with its reward (1 where no verdict is asked for)."""
-        columns: tuple[str, str | None] | None = None
-        for row in self._rows():
-            if columns is None:
-                columns = self._columns(list(row.values))
-            text, verdict = (None if column is None else row.values.get(column) for column in columns)
-            many = isinstance(text, list) and all(isinstance(part, str) for part in text)
-            texts = text if many else [as_text(text, columns[0], row.where)]
-            verdicts = verdict if many and isinstance(verdict, list) else [verdict] * len(texts)
+        args, dataset, source = self.args, self._dataset, Path(self._dataset)
+        text_column = verdict_column = None
+        files = _files(source) if source.is_dir() else [dataset]
+        rows = (row for file in files for row in stream_rows(str(file), args.dataset_split, args.dataset_config))
+        for row in rows:
+            if text_column is None:
+                names = list(row.values)
+                text_column = find_column(names, args.text_column, TEXT_COLUMNS, "solutions", dataset)
+                if args.correct_only:
+                    what = "rewards or verdicts"
+                    verdict_column = find_column(names, args.correct_column, CORRECT_COLUMNS, what, dataset)
+            text = row.values.get(text_column)
+            verdict = row.values.get(verdict_column) if verdict_column else 1
+            if isinstance(text, list) and all(isinstance(part, str) for part in text):
+                texts, verdicts = text, verdict if isinstance(verdict, list) else [verdict] * len(text)
+            else:
+                texts, verdicts = [as_text(text, text_column, row.where)], [verdict]
             if len(verdicts) != len(texts):
-                raise ValueError(f"{row.where}: {len(texts)} texts but {len(verdicts)} verdicts in {columns[1]!r}")
+                counts = f"{len(texts)} texts but {len(verdicts)} verdicts"
+                raise ValueError(f"{row.where}: {counts} in {verdict_column!r}")
             for one, value in zip(texts, verdicts):
-                yield one, _as_reward(value, row.where, columns[1])
-
-    def _columns(self, names: list[str]) -> tuple[str, str | None]:
-        args = self.args
-        text = find_column(names, args.text_column, TEXT_COLUMNS, "solutions", args.dataset)
-        if not args.correct_only:
-            return text, None
-        return text, find_column(names, args.correct_column, CORRECT_COLUMNS, "rewards or verdicts", args.dataset)
-
-    def _rows(self) -> Iterator[Row]:
-        source = Path(self.args.dataset)
-        for name in _files(source) if source.is_dir() else [self.args.dataset]:
-            yield from stream_rows(str(name), self.args.dataset_split, self.args.dataset_config)
+                if not isinstance(value, bool | int | float):
+                    expected = f"a number or a boolean in column {verdict_column!r}"
+                    raise ValueError(f"{row.where}: expected {expected}, got {value!r}")
+                yield one, value
 
 
 def _files(folder: Path) -> list[Path]:
@@ -141,11 +140,3 @@ def _files(folder: Path) -> list[Path]:
     if not files:
         raise ValueError(f"{folder} holds no {' or '.join(_SUFFIXES)} file")
     return files
-
-
-def _as_reward(value: Any, where: str, column: str | None) -> float:
-    if column is None:
-        return 1.0
-    if not isinstance(value, bool | int | float):
-        raise ValueError(f"{where}: expected a number or a boolean in column {column!r}, got {value!r}")
-    return float(value)

@@ -58,10 +58,6 @@ class Counting:
         return {"Counting n-grams": self.count_block, "Finding frequent ones": self.locate_block}
 
     @cached_property
-    def _counts(self) -> Path:
-        return self.folder / f"counts-{_key((astuple(self.rules), self._floor))}"
-
-    @cached_property
     def _key(self) -> str:
         return _key((astuple(self.rules), self.names, self.least))
 
@@ -111,8 +107,7 @@ class Counting:
         """Ranges of hashes that are reduced one after another: one, unless hardly any n-gram can be ruled out."""
         total = sum(self._counted(name)[0].size for name in self.names)
         edges = np.linspace(0, 2.0**64, total // _HASHES_AT_ONCE + 2)[1:-1].astype(np.uint64)
-        limits = [np.uint64(0), *edges, np.uint64(2**64 - 1)]
-        return list(pairwise(limits))
+        return list(pairwise([np.uint64(0), *edges, np.uint64(2**64 - 1)]))
 
     def _kept_between(self, low: np.uint64, high: np.uint64) -> np.ndarray:
         parts = []
@@ -124,14 +119,13 @@ class Counting:
         return hashes[counted + (self._floor - 1) * len(self.names) >= self.least]
 
     def _count_file(self, name: str) -> Path:
-        return self._counts / f"{name}.npy"
+        return self.folder / f"counts-{_key((astuple(self.rules), self._floor))}" / f"{name}.npy"
 
     def _found_file(self, name: str) -> Path:
         return self.folder / f"found-{self._key}" / f"{name}.npy"
 
-    def _counted(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        hashes, document = _load(self._count_file(name), 2)
-        return hashes, document
+    def _counted(self, name: str) -> list[np.ndarray]:
+        return _load(self._count_file(name), 2)
 
     def solutions(self, name: str) -> list[str]:
         """The solutions of a block."""

@@ -11,7 +11,7 @@ import math
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -79,8 +79,9 @@ def mine_strategic_grams(
             )
         labels = np.full(eligible.size, -1)
         labels[eligible] = _cluster([candidates.phrases[i] for i in np.flatnonzero(eligible)], config, Path(folder))
-        ranking = _rank(candidates, labels, config, unique.kept)
-        statistics = _statistics(candidates, labels, ranking)
+        document = candidates.cluster_document_frequency(labels)
+        clusters = _best(candidates, labels, document, config, unique.kept)
+        statistics = _statistics(candidates, labels, document, clusters)
     provenance = {
         "source": "mined by hicra-trl",
         "corpus": {
@@ -93,7 +94,7 @@ def mine_strategic_grams(
             "n-grams in enough solutions": len(candidates.phrases),
             "n-grams clustered": int(eligible.sum()),
             "clusters": int(labels.max()) + 1,
-            "clusters kept": len(ranking.clusters),
+            "clusters kept": len(clusters),
         },
         "config": asdict(config),
         "versions": {name: version(name) for name in ("hicra-trl", "sentence-transformers", "faiss-cpu", "torch")},
@@ -188,17 +189,11 @@ def _embeddings(phrases: list[str], model_name: str, folder: Path) -> np.ndarray
     return np.concatenate(parts)
 
 
-@dataclass(frozen=True)
-class _Ranking:
-    """Clusters that are kept, best first, and the document frequency of every cluster."""
-
-    clusters: np.ndarray
-    document: np.ndarray
-
-
-def _rank(candidates: Candidates, labels: np.ndarray, config: MiningConfig, num_solutions: int) -> _Ranking:
+def _best(
+    candidates: Candidates, labels: np.ndarray, document: np.ndarray, config: MiningConfig, num_solutions: int
+) -> np.ndarray:
+    """Clusters that are kept, best first."""
     inside = labels >= 0
-    document = candidates.cluster_document_frequency(labels)
     sizes = np.bincount(labels[inside])
     if config.rank_by == "cluster":
         score = document
@@ -211,13 +206,15 @@ def _rank(candidates: Candidates, labels: np.ndarray, config: MiningConfig, num_
     stays = np.arange(order.size) < max(1, round(config.top_clusters * order.size))
     if config.common is not None:
         stays |= score[order] >= config.common * num_solutions
-    return _Ranking(order[stays], document)
+    return order[stays]
 
 
-def _statistics(candidates: Candidates, labels: np.ndarray, ranking: _Ranking) -> dict[str, list[Any]]:
+def _statistics(
+    candidates: Candidates, labels: np.ndarray, document: np.ndarray, clusters: np.ndarray
+) -> dict[str, list[Any]]:
     """Columns of the lexicon: grams by rank of their cluster, then by document frequency."""
-    rank = np.full(ranking.document.size, -1)
-    rank[ranking.clusters] = np.arange(ranking.clusters.size)
+    rank = np.full(document.size, -1)
+    rank[clusters] = np.arange(clusters.size)
     rows = np.flatnonzero((labels >= 0) & (rank[labels] >= 0))
     rows = rows[np.lexsort((-candidates.document[rows], rank[labels[rows]]))]
     return {
@@ -225,7 +222,7 @@ def _statistics(candidates: Candidates, labels: np.ndarray, ranking: _Ranking) -
         "document_frequency": candidates.document[rows].tolist(),
         "term_frequency": candidates.term[rows].tolist(),
         "cluster": labels[rows].tolist(),
-        "cluster_document_frequency": ranking.document[labels[rows]].tolist(),
+        "cluster_document_frequency": document[labels[rows]].tolist(),
         "rank": (rank[labels[rows]] + 1).tolist(),
         "example": [in_context(candidates.phrases[row], text) for row, text in zip(rows, candidates.examples(rows))],
     }

@@ -72,18 +72,9 @@ _TABLES = {digits_break: _byte_table(digits_break) for digits_break in (True, Fa
 @dataclass(frozen=True)
 class Rules:
     """
-    Which n-grams there are.
+    Which n-grams there are: fields of [`~hicra_trl.grams.MiningConfig`].
 
-    Args:
-        min_n (`int`, *optional*, defaults to `3`):
-            Fewest words.
-        max_n (`int`, *optional*, defaults to `5`):
-            Most words.
-        short_clauses (`bool`, *optional*, defaults to `True`):
-            Whether a clause of fewer than `min_n` words is an n-gram too, as "wait" and "hold on" are. One that goes
-            on from a formula, such as "apples" in "3 apples", is not.
-        digits_break (`bool`, *optional*, defaults to `True`):
-            Whether a digit is a formula, and ends a clause. If not, a number is a word.
+    A short clause that goes on from a formula, such as "apples" in "3 apples", is no n-gram.
     """
 
     min_n: int = 3
@@ -113,7 +104,12 @@ class Block:
     @property
     def tokens(self) -> list[bytes]:
         """The tokens."""
-        return [_TOKEN.match(self.text, start)[0] for start in self.starts.tolist()]
+        return [self.text[start : self._end(start)] for start in self.starts.tolist()]
+
+    def _end(self, start: int) -> int:
+        token = _TOKEN.match(self.text, start)
+        assert token is not None
+        return token.end()
 
     @cached_property
     def solutions(self) -> np.ndarray:
@@ -122,9 +118,8 @@ class Block:
 
     def phrases(self, starts: np.ndarray, widths: np.ndarray) -> list[str]:
         """The words of the n-grams that start at the tokens `starts` and have `widths` words."""
-        first, last = self.starts[starts].tolist(), self.starts[starts + widths - 1].tolist()
-        ends = [_TOKEN.match(self.text, start).end() for start in last]
-        phrases = [b" ".join(self.text[start:end].split()).decode() for start, end in zip(first, ends)]
+        edges = zip(self.starts[starts].tolist(), self.starts[starts + widths - 1].tolist())
+        phrases = [b" ".join(self.text[first : self._end(last)].split()).decode() for first, last in edges]
         return [words if words.isascii() else _BETWEEN_UNSPACED.sub("", words) for words in phrases]
 
     def ngrams(self, rules: Rules) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
