@@ -34,13 +34,12 @@ def summary_line(logs: dict[str, float], step: int, max_steps: int) -> str | Non
     passes = [f"pass@{key.rpartition('_')[2]} {logs[key]:.3f}" for key in logs if key.startswith("held_out/pass_at_")]
     if passes:
         return "  ".join([head, "held out", *passes])
-    prefix, label = ("eval_", "held out") if "eval_reward" in logs else ("", "")
+    prefix, label = ("eval_", ["held out"]) if "eval_reward" in logs else ("", [])
     if f"{prefix}reward" not in logs:
         return None
-    cells = [
-        f"{name} {logs[prefix + key]:{form}}" for key, name, form in _COLUMNS if logs.get(prefix + key) is not None
-    ]
-    return "  ".join([head, label, *cells] if label else [head, *cells])
+    shown = [(name, logs.get(prefix + key), form) for key, name, form in _COLUMNS]
+    cells = [f"{name} {value:{form}}" for name, value, form in shown if value is not None]
+    return "  ".join([head, *label, *cells])
 
 
 class SummaryCallback(ProgressCallback):
@@ -96,8 +95,9 @@ class ProblemCallback(TrainerCallback):
     ) -> None:
         """Counts, and writes the line above the bar."""
         for metric, limit, problem in _PROBLEMS:
-            if metric not in (logs or {}):
+            share = (logs or {}).get(metric)
+            if share is None:
                 continue
-            self._in_a_row[metric] = self._in_a_row[metric] + 1 if logs[metric] > limit else 0
+            self._in_a_row[metric] = self._in_a_row[metric] + 1 if share > limit else 0
             if self._in_a_row[metric] == _LOGS_IN_A_ROW and state.is_world_process_zero:
-                tqdm.write(f"warning, step {state.global_step}: {problem.format(share=logs[metric])}")
+                tqdm.write(f"warning, step {state.global_step}: {problem.format(share=share)}")

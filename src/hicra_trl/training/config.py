@@ -1,7 +1,8 @@
 """Configuration of HICRA: GRPO's, with the paper's choices as defaults."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 from transformers.utils import is_torch_bf16_gpu_available
 from trl import GRPOConfig
@@ -75,11 +76,21 @@ class HICRAConfig(GRPOConfig):
 
     _processes: ClassVar[int | None] = None
 
+    if TYPE_CHECKING:
+        # What TRL takes as None or text, and completes.
+        output_dir: str = ""
+        generation_batch_size: int = 0
+        steps_per_generation: int = 0
+        num_generations: int = 0
+        max_completion_length: int = 0
+        gradient_checkpointing_kwargs: dict[str, Any] | None = None
+        model_init_kwargs: dict[str, Any] | None = None
+
     @classmethod
     def for_processes(cls, processes: int, **settings: Any) -> Self:
         """The configuration as so many processes will have it, made and checked before they are launched."""
         config = cls.__new__(cls)
-        config._processes = processes
+        vars(config)["_processes"] = processes
         config.__init__(**settings)
         return config
 
@@ -87,6 +98,16 @@ class HICRAConfig(GRPOConfig):
     def world_size(self) -> int:
         """Processes that train: those that the configuration was made for, else those that are there."""
         return super().world_size if self._processes is None else self._processes
+
+    @property
+    def seed_of_data(self) -> int:
+        """Seed of the order of the prompts."""
+        return self.seed if self.data_seed is None else self.data_seed
+
+    @property
+    def repository(self) -> str:
+        """Name of the model on the Hub: the folder's, where none is given."""
+        return self.hub_model_id or Path(self.output_dir).absolute().name
 
     def __post_init__(self) -> None:
         # TRL's default asks for bf16, and without a device for it refuses to start rather than train in float32.

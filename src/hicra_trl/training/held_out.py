@@ -18,9 +18,6 @@ from .sampling.seeds import seeded_rollout
 
 
 PREFIX = "held_out/"
-# What the two ways of generation call a setting.
-_TRANSFORMERS = {"temperature": "temperature", "top_p": "top_p", "max_completion_length": "max_new_tokens"}
-_VLLM = {"temperature": "temperature", "top_p": "top_p", "max_completion_length": "max_tokens"}
 
 
 class PassAtKCallback(TrainerCallback):
@@ -177,7 +174,7 @@ class PassAtKCallback(TrainerCallback):
         golds = [gold for gold in problems["solution"][: len(own)] for _ in range(self.num_samples)]
         names = ["mean_length", "truncated_fraction", *(f"pass_at_{k}" for k in self._subset_sizes())]
         sums = torch.tensor(self._sums(completion_ids, golds), dtype=torch.float64, device=accelerator.device)
-        pooled = dict(zip(names, accelerator.reduce(sums, reduction="sum").tolist(), strict=True))
+        pooled = dict(zip(names, accelerator.reduce(sums).tolist(), strict=True))  # pyright: ignore[reportAttributeAccessIssue]
         for name in ("mean_length", "truncated_fraction"):
             pooled[name] /= self.num_samples
         return {name: value / len(self.dataset) for name, value in pooled.items()}
@@ -185,15 +182,15 @@ class PassAtKCallback(TrainerCallback):
     def _sums(self, completion_ids: list[list[int]], golds: list[str]) -> list[float]:
         """Tokens, truncated completions, and the pass@k of each problem, summed."""
         tokenizer = self.trainer._tokenizer
-        ends = {*self.trainer.eos_token_ids, tokenizer.pad_token_id}
+        ends = [*self.trainer.eos_token_ids, tokenizer.pad_token_id]
         # Not batch_decode: of no completions at all, which a rank may have, it makes one.
-        texts = [tokenizer.decode(ids, skip_special_tokens=True) for ids in completion_ids]
+        texts = [str(tokenizer.decode(ids, skip_special_tokens=True)) for ids in completion_ids]
         with Grader() as grader:
             verdicts = grader(texts, golds)
         correct = np.array([verdict.correct for verdict in verdicts]).reshape(-1, self.num_samples).sum(axis=1)
         return [
             sum(len(ids) for ids in completion_ids),
-            sum(not ends.intersection(ids[-1:]) for ids in completion_ids),
+            sum(not ids or ids[-1] not in ends for ids in completion_ids),
             *(sum(pass_at_k(self.num_samples, c, k) for c in correct.tolist()) for k in self._subset_sizes()),
         ]
 
@@ -204,7 +201,7 @@ class PassAtKCallback(TrainerCallback):
         at_once = trainer.use_vllm or trainer.use_transformers_continuous_batching
         size = len(prompts) if at_once else self.batch_size
         # Ranks that share one vLLM engine must draw the same.
-        engine_ranks = trainer.args.vllm_tensor_parallel_size if trainer.use_vllm else 1
+        engine_ranks = trainer.vllm_tensor_parallel_size if trainer.use_vllm else 1
         key = self.seed, step, trainer.accelerator.process_index // engine_ranks
         completion_ids: list[list[int]] = []
         bar = tqdm(
@@ -229,25 +226,27 @@ class PassAtKCallback(TrainerCallback):
 @contextmanager
 def _aside(trainer: GRPOTrainer, settings: dict[str, Any], *key: int) -> Iterator[None]:
     """Generation in evaluation mode, with random numbers and settings of its own; all is put back afterwards."""
-    training = trainer.model.training
+    model = trainer.model
+    assert model is not None
+    training = model.training
     with seeded_rollout(trainer.accelerator.device, *key), _settings(trainer, settings):
-        trainer.model.eval()
+        model.eval()
         try:
             yield
         finally:
-            trainer.model.train(training)
+            model.train(training)
 
 
 @contextmanager
 def _settings(trainer: GRPOTrainer, settings: dict[str, Any]) -> Iterator[None]:
     """The trainer's generation with other `settings`; what they do not name stays as in training."""
     if trainer.use_vllm:
-        owner, attribute = trainer.vllm_generation, "generation_kwargs"
-        changed = owner.generation_kwargs | {_VLLM[name]: value for name, value in settings.items()}
+        owner, attribute, limit = trainer.vllm_generation, "generation_kwargs", "max_tokens"
     else:
-        owner, attribute = trainer, "generation_config"
-        changed = copy.deepcopy(owner.generation_config)
-        changed.update(**{_TRANSFORMERS[name]: value for name, value in settings.items()})
+        owner, attribute, limit = trainer, "generation_config", "max_new_tokens"
+    settings = {limit if name == "max_completion_length" else name: value for name, value in settings.items()}
+    changed = copy.deepcopy(getattr(owner, attribute))
+    changed.update(**settings)
     before = getattr(owner, attribute)
     setattr(owner, attribute, changed)
     try:

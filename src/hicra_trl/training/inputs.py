@@ -38,7 +38,7 @@ def load_inputs(run_args: RunArguments, config: HICRAConfig) -> Inputs:
             raise ValueError(
                 "eval_strategy is set: expected an eval_dataset_name or an eval_dataset_split, got neither"
             )
-        prompts["eval"] = _load_unseen(name or run_args.dataset_name, split, run_args)
+        prompts["eval"] = _load_unseen(name or run_args.dataset_names[0], split, run_args)
     if run_args.held_out_dataset_name is not None:
         split = run_args.held_out_dataset_split
         prompts["held_out"] = _load_unseen(run_args.held_out_dataset_name, split, run_args)

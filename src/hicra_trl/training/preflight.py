@@ -26,27 +26,14 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
     """
     Checks what would stop the run later: tokenizer, data, rewards, checkpoints, Hub.
 
-    Args:
-        run_args ([`RunArguments`]):
-            Data and rewards.
-        config ([`HICRAConfig`]):
-            Algorithm and training.
-        model_args ([`~trl.ModelConfig`]):
-            Model.
-        grams ([`~hicra_trl.grams.StrategicGrams`]):
-            Lexicon.
-
     Returns:
         `Path`, *optional*: the checkpoint that the run goes on from.
 
     Raises:
         `ValueError` or `OSError`: for what is wrong.
     """
-    tokenizer = AutoTokenizer.from_pretrained(
-        model_args.model_name_or_path,
-        revision=model_args.model_revision,
-        trust_remote_code=config.trust_remote_code,
-    )
+    name, revision = str(model_args.model_name_or_path), model_args.model_revision
+    tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=config.trust_remote_code)
     PlanningTokenLabeler(tokenizer, grams)
     check_save_steps(config)
     checkpoint = resume_point(config)
@@ -60,7 +47,7 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
             manifest = read_manifest(checkpoint.parent)
             found = {
                 "batch": batch_record(config),
-                "model": model_record(model_args.model_name_or_path, manifest["model"]["commit"]),
+                "model": model_record(name, manifest["model"]["commit"]),
                 "data": data_records(run_args, inputs),
             }
             check_same_run(manifest, found)
@@ -72,7 +59,7 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
 
 def check_repository(config: HICRAConfig) -> None:
     """Makes the repository that the trainer will make; raises `ValueError` where the Hub refuses."""
-    repo_id = config.hub_model_id or Path(config.output_dir).absolute().name
+    repo_id = config.repository
     try:
         HfApi(token=config.hub_token).create_repo(repo_id, private=config.hub_private_repo, exist_ok=True)
     except (HTTPError, OSError) as error:

@@ -11,6 +11,7 @@ from accelerate import PartialState
 from datasets import Dataset
 
 from ..rewards import BoxedAccuracyReward, Grader, OverlongPenalty
+from ..terminal import say
 
 
 REWARDS = ("boxed_accuracy", "overlong_penalty")
@@ -98,11 +99,8 @@ def drop_unreadable(prompts: Dataset, args: RewardArguments) -> Dataset:
     # One process of each node reads the gold answers, and the others find the result in the cache.
     with PartialState().local_main_process_first(), grader:
         readable = prompts.filter(_Readable(grader), batched=True, desc="Reading gold answers")
-    if len(readable) < len(prompts) and PartialState().is_main_process:
-        print(
-            f"{len(prompts) - len(readable)} of {len(prompts)} problems dropped: unreadable gold answers",
-            file=sys.stderr,
-        )
+    if len(readable) < len(prompts):
+        say(f"{len(prompts) - len(readable)} of {len(prompts)} problems dropped: unreadable gold answers")
     if not len(readable):
         raise ValueError(f"none of {len(prompts)} gold answers can be graded against")
     return readable

@@ -1,7 +1,6 @@
 """One training run from a parsed recipe; every process of `accelerate launch` runs this file."""
 
 import os
-from pathlib import Path
 
 from accelerate import PartialState
 from httpx import HTTPError
@@ -39,7 +38,7 @@ def build_trainer(
         # PEFT records it, and loads the base of this revision again.
         peft_config.revision = model_args.model_revision
     trainer = HICRATrainer(
-        model=model_args.model_name_or_path,
+        model=str(model_args.model_name_or_path),
         args=config,
         quantization_config=get_quantization_config(model_args),
         peft_config=peft_config,
@@ -70,7 +69,8 @@ def push(trainer: HICRATrainer) -> None:
 
 def main() -> None:
     """Parses the recipe and the overrides of the command line, trains and saves."""
-    run_args, config, model_args = TrlParser((RunArguments, HICRAConfig, ModelConfig)).parse_args_and_config()
+    parser = TrlParser((RunArguments, HICRAConfig, ModelConfig))  # pyright: ignore[reportArgumentType]
+    run_args, config, model_args = parser.parse_args_and_config()
     if config.hub_token:
         # Trainer pickles its arguments into training_args.bin, and pushes that.
         os.environ["HF_TOKEN"], config.hub_token = config.hub_token, None
@@ -84,15 +84,14 @@ def main() -> None:
     with NamedFailure(trainer):
         check_launch(trainer.accelerator)
     if trainer.accelerator.is_main_process:
-        model = model_record(model_args.model_name_or_path, trainer.model.config._commit_hash)
+        model = model_record(str(model_args.model_name_or_path), trainer.model.config._commit_hash)
         write_record(recipe, config, trainer.labeler.grams, model, data_records(run_args, inputs), checkpoint)
     with NamedFailure(trainer):
         trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         # Called by the user, this pushes before the rest is saved.
         trainer.save_model(config.output_dir, _internal_call=True)
         trainer.save_state()
-        name = config.hub_model_id or Path(config.output_dir).absolute().name
-        trainer.create_model_card(model_name=name.split("/")[-1])
+        trainer.create_model_card(model_name=config.repository.split("/")[-1])
     if trainer.accelerator.is_main_process:
         mark_finished(config.output_dir)
     trainer.accelerator.print(f"Model, metrics and completions are in {config.output_dir}")

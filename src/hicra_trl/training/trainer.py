@@ -77,7 +77,6 @@ class HICRATrainer(RolloutTrainer):
         super().__init__(model=model, reward_funcs=reward_funcs, args=args, **kwargs)
         self.labeler = PlanningTokenLabeler(self._tokenizer, grams)
         self.dynamics = {mode: DynamicsMeter(len(grams)) for mode in ("train", "eval")}
-        self._token_scores: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         batch = super()._generate_and_score_completions(inputs)
@@ -87,7 +86,6 @@ class HICRATrainer(RolloutTrainer):
         # At alpha 0 a choice changes nothing, but the forward pass for it would draw a dropout that GRPO does not.
         if self.args.credit_tokens != "planning" and self.args.alpha > 0:
             credited = self._control_tokens(batch, mask)
-            self._log_overlap(credited, labels.planning_mask)
         # Once per generation: a buffered batch enters the loss several times, and amplifying there would compound.
         batch["advantages"] = hicra_advantages(batch["advantages"], credited, self.args.alpha)
         self.dynamics[self._mode].add_completions(labels, mask, batch["advantages"])
@@ -95,16 +93,17 @@ class HICRATrainer(RolloutTrainer):
 
     def _control_tokens(self, batch: dict[str, Any], mask: torch.Tensor) -> torch.Tensor:
         """Mask (B, T) of as many tokens of each completion as it has planning tokens, by another criterion."""
+        planning_mask = batch["planning_mask"]
         if self.args.credit_tokens == "random":
             generator = seeded_generator(*self._next_key(), self.accelerator.process_index)
-            return random_tokens(batch["planning_mask"], mask, generator)
-        return highest_tokens(self._entropies(batch), batch["planning_mask"], mask)
-
-    def _log_overlap(self, credited: torch.Tensor, planning_mask: torch.Tensor) -> None:
+            credited = random_tokens(planning_mask, mask, generator)
+        else:
+            credited = highest_tokens(self._entropies(batch), planning_mask, mask)
         counts = torch.stack([(credited & planning_mask).sum(), credited.sum()])
-        overlap, total = self.accelerator.reduce(counts, reduction="sum").tolist()
+        overlap, total = self.accelerator.reduce(counts).tolist()  # pyright: ignore[reportAttributeAccessIssue]
         if total:
             self._metrics[self._mode]["hicra/credit_overlap"].append(overlap / total)
+        return credited
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         rewards_per_func = super()._calculate_rewards(*args, **kwargs)
@@ -121,9 +120,8 @@ class HICRATrainer(RolloutTrainer):
 
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
         loss = super()._compute_loss(model, inputs)
-        logps, entropies = self._token_scores
-        self._token_scores = None
-        self.dynamics[self._mode].add_tokens(logps, entropies, inputs["planning_mask"], _own_tokens(inputs))
+        self.dynamics[self._mode].add_tokens(*self._token_scores, inputs["planning_mask"], _own_tokens(inputs))
+        del self._token_scores
         return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -157,12 +155,18 @@ class HICRATrainer(RolloutTrainer):
         super().create_model_card(*args, **kwargs)
         if not self.is_world_process_zero():
             return
-        path = Path(self.args.output_dir, "README.md")
+        grams, config, marker = self.labeler.grams, self.args, "### Framework versions"
+        section = (
+            "## Hierarchy-aware credit assignment\n\n"
+            f"The advantage of {_CREDITED[config.credit_tokens]} was raised by alpha = {config.alpha} times its "
+            f"magnitude. Planning tokens are those inside one of {len(grams)} strategic grams (fingerprint "
+            f"`{grams.fingerprint}`, saved in `strategic_grams/`).\n\n"
+        )
+        path = Path(config.output_dir, "README.md")
         card = ModelCard.load(path)
-        marker = "### Framework versions"
-        card.text = card.text.replace(marker, _credit_section(self.args, self.labeler.grams) + marker)
+        card.text = card.text.replace(marker, section + marker)
         # What TRL writes for a model that is not on the Hub.
-        card.text = card.text.replace('model="None"', f'model="{self.args.output_dir}"')
+        card.text = card.text.replace('model="None"', f'model="{config.output_dir}"')
         card.save(path)
 
 
@@ -170,13 +174,3 @@ def _own_tokens(batch: dict[str, Any]) -> torch.Tensor:
     """Mask (B, T) of the tokens that the model itself wrote and that enter the loss."""
     mask = batch["completion_mask"]
     return mask * batch["tool_mask"] if "tool_mask" in batch else mask
-
-
-def _credit_section(args: HICRAConfig, grams: StrategicGrams) -> str:
-    """The section of the card, in Markdown."""
-    return (
-        "## Hierarchy-aware credit assignment\n\n"
-        f"The advantage of {_CREDITED[args.credit_tokens]} was raised by alpha = {args.alpha} times its magnitude. "
-        f"Planning tokens are those inside one of {len(grams)} strategic grams (fingerprint `{grams.fingerprint}`, "
-        "saved in `strategic_grams/`).\n\n"
-    )

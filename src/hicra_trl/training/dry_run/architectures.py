@@ -150,22 +150,19 @@ def load_architecture(model_args: ModelConfig, trust_remote_code: bool = False) 
     ```
     """
     config = _load_config(model_args, trust_remote_code)
-    is_vision = config.get_text_config() is not config
-    auto = AutoModelForImageTextToText if is_vision else AutoModelForCausalLM
+    auto = AutoModelForCausalLM if config.get_text_config() is config else AutoModelForImageTextToText
     with torch.device("meta"):
         model = auto.from_config(config, trust_remote_code=trust_remote_code)
     return _measure(model, model_args)
 
 
 def _load_config(model_args: ModelConfig, trust_remote_code: bool) -> PreTrainedConfig:
-    name, revision = model_args.model_name_or_path, model_args.model_revision
+    name, revision = str(model_args.model_name_or_path), model_args.model_revision
     is_folder = Path(name).is_dir()
     if is_folder or isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
+        revision = None if is_folder else revision
         return AutoConfig.from_pretrained(
-            name,
-            revision=None if is_folder else revision,
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
+            name, revision=revision, local_files_only=True, trust_remote_code=trust_remote_code
         )
     if name not in PUBLISHED:
         raise ValueError(f"{name} is no folder, is not in the local cache, and its shape is not on record")
@@ -185,23 +182,24 @@ def _measure(model: PreTrainedModel, model_args: ModelConfig) -> Architecture:
     first, text = f"{stacks[0]}.0.", model.config.get_text_config()
     decoder = stacks[0].removesuffix("layers")
     parameters = _count(shapes, "")
-    head = 0 if text.tie_word_embeddings else model.get_output_embeddings().weight.numel()
-    vocab_size, hidden_size = model.get_input_embeddings().weight.shape
+    embedding, dtype = model.get_input_embeddings(), model.config.dtype
+    assert isinstance(embedding, torch.nn.Embedding)
+    head = 0 if text.tie_word_embeddings else embedding.weight.numel()
     return Architecture(
         parameters=parameters,
         trainable=_trainable(model, model_args) if model_args.use_peft else parameters,
         vision_parameters=parameters - head - _count(shapes, decoder),
         layer_parameters=_count(shapes, first),
         layers=text.num_hidden_layers,
-        hidden_size=hidden_size,
+        hidden_size=embedding.embedding_dim,
         intermediate_size=shapes[f"{first}mlp.gate_proj.weight"][0],
         query_size=shapes[f"{first}self_attn.q_proj.weight"][0],
         key_size=shapes[f"{first}self_attn.k_proj.weight"][0],
         heads=text.num_attention_heads,
         kv_heads=text.num_key_value_heads,
         query_key_norm=f"{first}self_attn.q_norm.weight" in shapes,
-        vocab_size=vocab_size,
-        dtype_bytes=(model.config.dtype or torch.float32).itemsize,
+        vocab_size=embedding.num_embeddings,
+        dtype_bytes=dtype.itemsize if isinstance(dtype, torch.dtype) else 4,
     )
 
 
@@ -212,5 +210,7 @@ def _count(shapes: dict[str, torch.Size], prefix: str) -> int:
 def _trainable(model: PreTrainedModel, model_args: ModelConfig) -> int:
     from peft import get_peft_model
 
-    adapted = get_peft_model(model, get_peft_config(model_args), low_cpu_mem_usage=True)
+    config = get_peft_config(model_args)
+    assert config is not None
+    adapted = get_peft_model(model, config, low_cpu_mem_usage=True)
     return sum(parameter.numel() for parameter in adapted.parameters() if parameter.requires_grad)

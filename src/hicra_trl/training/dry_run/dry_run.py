@@ -33,21 +33,7 @@ def plan(
     launch: Launch,
 ) -> str:
     """
-    What a run would do and need, for a reader.
-
-    Args:
-        run_args ([`~hicra_trl.training.run.RunArguments`]):
-            Data, rewards and held-out problems.
-        config ([`HICRAConfig`]):
-            Made for as many processes as `launch` has.
-        model_args ([`~trl.ModelConfig`]):
-            The model.
-        grams ([`~hicra_trl.grams.StrategicGrams`]):
-            The lexicon.
-        given (`set[str]`):
-            Names of the settings that the recipe and the command line make.
-        launch ([`~hicra_trl.training.runs.launch.Launch`]):
-            How it is launched.
+    What a run would do and need, for a reader; `config` is made for as many processes as `launch` has.
 
     Returns:
         `str`: one aligned line for each topic, the memory by GPU, and the settings that were `given`.
@@ -59,19 +45,21 @@ def plan(
         memory = {"memory": f"not known: {' '.join(str(error).split())}"}
     else:
         memory = memory_lines(architecture, config, model_args, launch)
+    pushed = f"pushed to the Hub as {config.repository}" if config.push_to_hub else "not pushed"
+    steps = f"{config.max_steps} steps" if config.max_steps > 0 else f"{config.num_train_epochs:g} epochs"
     lines = {
         "model": _model(model_args, architecture),
         **_data(run_args),
         "credit": _credit(config, grams),
         "loss": _loss(config),
-        "length": f"{_steps(config)}, learning rate {config.learning_rate}, seed {config.seed}",
+        "length": f"{steps}, learning rate {config.learning_rate}, seed {config.seed}",
         "machines": _machines(launch),
         **_batch(config),
         **_context(config),
         "engine": _generation_engine(config),
         **_held_out(run_args, config),
         "download": _download(run_args, model_args, architecture),
-        "output": f"{config.output_dir}, {_push(config)}",
+        "output": f"{config.output_dir}, {pushed}",
         **memory,
     }
     settings = {name: _plain(value) for args in (run_args, config, model_args) for name, value in vars(args).items()}
@@ -80,7 +68,7 @@ def plan(
 
 
 def _model(model_args: ModelConfig, architecture: Architecture | None) -> str:
-    name = model_args.model_name_or_path
+    name = str(model_args.model_name_or_path)
     if architecture is None:
         return name
     text = f"{name}, {architecture.parameters / 1e9:.2f} billion parameters"
@@ -97,7 +85,7 @@ def _download(run_args: RunArguments, model_args: ModelConfig, architecture: Arc
     datasets += [name if Path(name).exists() else name.partition(":")[0] for name in run_args.decontaminate]
     datasets += [run_args.held_out_dataset_name, run_args.eval_dataset_name]
     names = [REPOSITORIES.get(name, (name,))[0] for name in datasets if name and not Path(name).exists()]
-    model = model_args.model_name_or_path
+    model = str(model_args.model_name_or_path)
     if not Path(model).is_dir():
         size = f" ({architecture.parameters * architecture.dtype_bytes / 1e9:.1f} GB)" if architecture else ""
         names = [model + size, *names]
@@ -125,10 +113,6 @@ def _loss(config: HICRAConfig) -> str:
     if config.top_entropy_quantile < 1:
         text += f", the {config.top_entropy_quantile:.0%} of tokens with the highest entropy"
     return text
-
-
-def _steps(config: HICRAConfig) -> str:
-    return f"{config.max_steps} steps" if config.max_steps > 0 else f"{config.num_train_epochs:g} epochs"
 
 
 def _machines(launch: Launch) -> str:
@@ -195,14 +179,8 @@ def _held_out(run_args: RunArguments, config: HICRAConfig) -> dict[str, str]:
         )
     if config.eval_strategy != "no":
         dataset = run_args.eval_dataset_name or run_args.dataset_name
-        lines["evaluation"] = f"{dataset} ({config.eval_strategy.value})"
+        lines["evaluation"] = f"{dataset} ({_plain(config.eval_strategy)})"
     return lines
-
-
-def _push(config: HICRAConfig) -> str:
-    if not config.push_to_hub:
-        return "not pushed"
-    return f"pushed to the Hub as {config.hub_model_id or Path(config.output_dir).absolute().name}"
 
 
 def _plain(value: Any) -> Any:

@@ -1,9 +1,10 @@
 """What a run needs: its memory on each GPU, on which GPUs that fits, and its checkpoints, in words and as a table."""
 
+from transformers.training_args import OptimizerNames
 from trl import ModelConfig
 
 from ..config import HICRAConfig
-from ..runs.launch import Launch
+from ..runs.launch import Engine, Launch
 from .architectures import PUBLISHED, Architecture, load_architecture
 from .memory import (
     GIB,
@@ -22,28 +23,26 @@ from .memory import (
 
 GPUS = (24, 40, 80)
 _PAPER = [*list(PUBLISHED)[:5], "XiaomiMiMo/MiMo-VL-7B-SFT-2508", "Qwen/Qwen2.5-VL-7B-Instruct"]
-_LAUNCHES = (("ddp", 8), ("zero2", 8), ("zero3", 8), ("zero3", 16), ("zero3", 32), ("fsdp2", 8))
+_LAUNCHES: tuple[tuple[Engine, int], ...] = (
+    ("ddp", 8),
+    ("zero2", 8),
+    ("zero3", 8),
+    ("zero3", 16),
+    ("zero3", 32),
+    ("fsdp2", 8),
+)
 
 
 def workload(config: HICRAConfig, model_args: ModelConfig, launch: Launch, dtype_bytes: int) -> Workload:
     """
-    What of a run decides its memory.
-
-    Args:
-        config ([`HICRAConfig`]):
-            The run.
-        model_args ([`~trl.ModelConfig`]):
-            Its model, which is loaded in `dtype`.
-        launch ([`~hicra_trl.training.runs.launch.Launch`]):
-            How it is launched.
-        dtype_bytes (`int`):
-            Bytes of a published weight, for `dtype: auto`.
+    What of a run decides its memory; `dtype_bytes` are those of a published weight, for `dtype: auto`.
 
     Raises:
         `ValueError`: with another optimizer than AdamW, quantized weights or eager attention, which no formula is for.
     """
-    if not config.optim.startswith("adamw_torch"):
-        raise ValueError(f"the formulas are for adamw_torch and adamw_torch_fused, got optim {config.optim.value}")
+    optimizer = OptimizerNames(config.optim).value
+    if not optimizer.startswith("adamw_torch"):
+        raise ValueError(f"the formulas are for adamw_torch and adamw_torch_fused, got optim {optimizer}")
     if model_args.load_in_4bit or model_args.load_in_8bit:
         raise ValueError("the formulas are for weights that are not quantized")
     if model_args.attn_implementation == "eager":
@@ -51,6 +50,7 @@ def workload(config: HICRAConfig, model_args: ModelConfig, launch: Launch, dtype
     # A recipe for GPUs may be planned on a machine without one, where the configuration has turned bf16 off.
     mixed = config.bf16 or config.fp16 or launch.mixed_precision in ("bf16", "fp16")
     weight = {"float32": 4, "bfloat16": 2, "float16": 2}.get(model_args.dtype or "auto", dtype_bytes)
+    completion = config.extended_completion_length or config.max_completion_length
     return Workload(
         engine=launch.engine,
         processes=launch.num_processes,
@@ -62,14 +62,9 @@ def workload(config: HICRAConfig, model_args: ModelConfig, launch: Launch, dtype
         gradient_checkpointing=config.gradient_checkpointing,
         attention_mask=model_args.attn_implementation in (None, "sdpa"),
         sequences=config.per_device_train_batch_size,
-        length=row_length(config),
+        # What vLLM allows where that is said, else a completion without its prompt.
+        length=max(completion, (config.use_vllm and config.vllm_max_model_length) or 0),
     )
-
-
-def row_length(config: HICRAConfig) -> int:
-    """Tokens of the longest row: what vLLM allows where that is said, else a completion without its prompt."""
-    completion = config.extended_completion_length or config.max_completion_length
-    return max(completion, (config.use_vllm and config.vllm_max_model_length) or 0)
 
 
 def memory_lines(
@@ -156,14 +151,8 @@ def table(length: int, attention_mask: bool = True) -> str:
     """
     GiB that training takes on each GPU, in Markdown: the paper's models by engine and number of GPUs.
 
-    Args:
-        length (`int`):
-            Tokens of a row, prompt and completion; one row at a time.
-        attention_mask (`bool`, *optional*, defaults to `True`):
-            Whether attention takes a mask, as `sdpa` does.
-
-    Returns:
-        `str`: the table; weights are loaded in float32 and trained in bf16, with gradient checkpointing.
+    One row of `length` tokens at a time; weights are loaded in float32 and trained in bf16, with gradient
+    checkpointing, and attention takes a mask, as `sdpa` does, or not.
     """
     heads = ["model", "parameters", "KV cache a row", *(f"{engine} x {gpus}" for engine, gpus in _LAUNCHES)]
     rows = [heads, ["---"] * len(heads)]

@@ -107,12 +107,6 @@ def state_bytes(architecture: Architecture, workload: Workload) -> dict[str, int
     Gradients and optimizer count the trained parameters alone. With `offload` the optimizer leaves the GPU, and under
     `zero3` and `fsdp2` gradients and weights too.
 
-    Args:
-        architecture ([`~hicra_trl.training.dry_run.architectures.Architecture`]):
-            The model.
-        workload ([`Workload`]):
-            The run.
-
     Returns:
         `dict[str, int]`: bytes of weights, gradients, optimizer, buffers and reference.
 
@@ -249,18 +243,7 @@ def vllm_cache_bytes(architecture: Architecture, gpu: int, utilization: float, t
     """
     What vLLM has left for keys and values on one GPU; not above 0 if its weights do not fit.
 
-    Args:
-        architecture ([`~hicra_trl.training.dry_run.architectures.Architecture`]):
-            The model.
-        gpu (`int`):
-            Bytes of the GPU.
-        utilization (`float`):
-            Share of the GPU that vLLM may take, `vllm_gpu_memory_utilization`.
-        tensor_parallel (`int`, *optional*, defaults to `1`):
-            GPUs that share one engine.
-
-    Returns:
-        `int`: bytes.
+    It may take the share `utilization` of the GPU's bytes; `tensor_parallel` GPUs share one engine.
 
     Example, Qwen2.5-7B: half of 80 GiB less 14.2 GiB of weights in bf16 and 2 GiB of workspace are 23.8 GiB.
     """

@@ -15,8 +15,11 @@ from trl import ModelConfig, get_peft_config
 def adapter_config(folder: Path, recipe: dict[str, Any]) -> PeftConfig:
     """The configuration that was saved with the adapter in `folder`, or the one that the run's `recipe` describes."""
     if (folder / CONFIG_NAME).is_file():
-        return PeftConfig.from_pretrained(folder)
-    return get_peft_config(ModelConfig(**{f.name: recipe[f.name] for f in fields(ModelConfig) if f.name in recipe}))
+        return PeftConfig.from_pretrained(str(folder))
+    model_args = ModelConfig(**{f.name: recipe[f.name] for f in fields(ModelConfig) if f.name in recipe})
+    config = get_peft_config(model_args)
+    assert config is not None
+    return config
 
 
 def read_adapter(folder: Path) -> dict[str, torch.Tensor]:
@@ -44,8 +47,7 @@ def merge(base: PreTrainedModel, config: PeftConfig, state: dict[str, torch.Tens
     """
     model = get_peft_model(base, config)
     expected = get_peft_model_state_dict(model, save_embedding_layers=False)
-    missing = expected.keys() - state.keys()
-    if missing:
+    if missing := expected.keys() - state.keys():
         raise ValueError(
             f"expected the {len(expected)} tensors of the adapter, got {len(expected) - len(missing)} of them: "
             f"{min(missing)} is missing"
@@ -53,4 +55,6 @@ def merge(base: PreTrainedModel, config: PeftConfig, state: dict[str, torch.Tens
     unexpected = set_peft_model_state_dict(model, state).unexpected_keys
     if unexpected:
         raise ValueError(f"expected the {len(expected)} tensors of the adapter, got {min(unexpected)} too")
-    return model.merge_and_unload(safe_merge=True)
+    merged = model.merge_and_unload(safe_merge=True)
+    assert isinstance(merged, PreTrainedModel)
+    return merged

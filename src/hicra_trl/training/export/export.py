@@ -185,10 +185,11 @@ def _from_base(kind: type, trained: Trained, **kwargs: Any) -> Any:
         raise ValueError(f"cannot load the base {name!r}: {first_line(error)}") from error
 
 
-def _card(trained: Trained, dtype: torch.dtype) -> ModelCard:
+def _card(trained: Trained, dtype: torch.dtype | str | None) -> ModelCard:
     """The card of the run, with a section on where the weights come from."""
     file = trained.run / CARD_FILE
     card = ModelCard.load(file) if file.is_file() else ModelCard(f"---\n---\n\n# {trained.run.name}\n")
+    data: Any = card.data
     sentences = [f"These are the weights after step {trained.step} of the run `{trained.run.name}`, in {dtype}."]
     if trained.form in _SHARDS:
         sentences.append(f"They were put together from {_SHARDS[trained.form]}.")
@@ -197,9 +198,9 @@ def _card(trained: Trained, dtype: torch.dtype) -> ModelCard:
         is_local = Path(name).is_dir()
         shown = Path(name).name if is_local else f"{name}@{revision or 'main'}"
         sentences.append(f"The adapter that was trained is part of them; its base was `{shown}`.")
-        card.data.base_model = None if is_local else name
-        card.data.tags = [tag for tag in card.data.tags or [] if tag != "lora" and "adapter" not in tag]
-    card.data.library_name = "transformers"
+        data.base_model = None if is_local else name
+        data.tags = [tag for tag in data.tags or [] if tag != "lora" and "adapter" not in tag]
+    data.library_name = "transformers"
     section = f"## Export\n\n{' '.join(sentences)} Exported by hicra-trl {version('hicra-trl')}.\n\n"
     marker = "### Framework versions"
     card.text = card.text.replace(marker, section + marker) if marker in card.text else f"{card.text}\n{section}"

@@ -38,6 +38,7 @@ def read_zero(folder: Path) -> dict[str, torch.Tensor]:
             state = get_fp32_state_dict_from_zero_checkpoint(str(folder))
     except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise ValueError(f"cannot put the ZeRO checkpoint {folder} together: {error}") from error
+    assert state is not None
     return {name: tensor.contiguous() for name, tensor in state.items()}
 
 

@@ -15,10 +15,9 @@ from .files import MANIFEST_FILE, STATE_FILE
 
 def checkpoints(run: str | Path) -> list[Path]:
     """The folders `checkpoint-<step>` of a run, newest step first, whole or not."""
-    found = [folder for folder in Path(run).glob(f"{PREFIX_CHECKPOINT_DIR}-*") if folder.is_dir()]
-    return sorted(
-        (folder for folder in found if folder.name.rpartition("-")[2].isdecimal()), key=step_of, reverse=True
-    )
+    folders = Path(run).glob(f"{PREFIX_CHECKPOINT_DIR}-*")
+    found = [folder for folder in folders if folder.is_dir() and folder.name.rpartition("-")[2].isdecimal()]
+    return sorted(found, key=step_of, reverse=True)
 
 
 def step_of(checkpoint: str | Path) -> int:
@@ -69,8 +68,7 @@ def _is_readable(file: Path) -> bool:
 def newest_checkpoint(run: str | Path) -> Path | None:
     """The newest whole checkpoint of a run, if it has one; those passed over are said, a line each."""
     for folder in checkpoints(run):
-        problem = defect(folder)
-        if problem is None:
+        if (problem := defect(folder)) is None:
             return folder
         say(f"passed over {folder}: {problem}")
     return None
@@ -89,28 +87,28 @@ def resume_point(config: HICRAConfig) -> Path | None:
             checkpoints already.
     """
     wanted = str(config.resume_from_checkpoint or "false")
-    if wanted.lower() != "false" and config.save_only_model:
+    if wanted.lower() == "false":
+        refuse_to_mix(config.output_dir)
+        return None
+    if config.save_only_model:
         raise ValueError("save_only_model leaves no optimizer in checkpoints: expected false for a run to go on")
     if wanted.lower() == "true":
-        newest = newest_checkpoint(config.output_dir)
-        if newest is None:
-            raise ValueError(f"nothing to resume: no complete checkpoint in {config.output_dir}")
-        return newest
-    if wanted.lower() != "false":
-        if not Path(wanted).is_dir():
-            raise ValueError(f"nothing to resume: no checkpoint at {wanted}")
-        if problem := defect(wanted):
-            raise ValueError(f"cannot resume {wanted}: it is {problem}")
-        if is_own(wanted, config):
-            _refuse_later(Path(wanted))
-        return Path(wanted)
-    refuse_to_mix(config.output_dir)
-    return None
+        if newest := newest_checkpoint(config.output_dir):
+            return newest
+        raise ValueError(f"nothing to resume: no complete checkpoint in {config.output_dir}")
+    checkpoint = Path(wanted)
+    if not checkpoint.is_dir():
+        raise ValueError(f"nothing to resume: no checkpoint at {wanted}")
+    if problem := defect(checkpoint):
+        raise ValueError(f"cannot resume {wanted}: it is {problem}")
+    if is_own(checkpoint, config):
+        _refuse_later(checkpoint)
+    return checkpoint
 
 
-def is_own(checkpoint: str | Path, config: HICRAConfig) -> bool:
+def is_own(checkpoint: Path, config: HICRAConfig) -> bool:
     """Whether a checkpoint is one of the run itself, not one of another run to begin with."""
-    return Path(checkpoint).resolve().parent == Path(config.output_dir).resolve()
+    return checkpoint.resolve().parent == Path(config.output_dir).resolve()
 
 
 def _refuse_later(checkpoint: Path) -> None:

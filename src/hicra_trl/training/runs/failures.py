@@ -50,15 +50,15 @@ class NamedFailure(AbstractContextManager):
     ) -> None:
         if not isinstance(error, Exception):
             return
-        args, done = self.trainer.args, self.trainer.state.global_step
+        output_dir, done = str(self.trainer.args.output_dir), self.trainer.state.global_step
         reason = describe(error)
-        checkpoint = Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{done}")
+        checkpoint = Path(output_dir, f"{PREFIX_CHECKPOINT_DIR}-{done}")
         is_saving = checkpoint.is_dir() and defect(checkpoint) is not None
         if is_saving:
             free = shutil.disk_usage(checkpoint).free / 1e9
             reason = f"{reason}, while saving {checkpoint.name}, with {free:.1f} GB free on its disk"
         if STATUS_VARIABLE not in os.environ:
-            error.add_note(f"{stopped(done if is_saving else done + 1, reason)}{way_on(args.output_dir)}")
+            error.add_note(f"{stopped(done if is_saving else done + 1, reason)}{way_on(output_dir)}")
             return
         # All processes add to one file: the first one tells the cause, the others often what came of it.
         with Path(os.environ[STATUS_VARIABLE], _REASONS_FILE).open("a") as file:

@@ -4,11 +4,10 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
 
 
 Engine = Literal["none", "ddp", "zero1", "zero2", "zero3", "fsdp2"]
@@ -60,8 +59,8 @@ def launch_environment(launch: Launch) -> dict[str, str]:
 
 def engine(accelerator: Accelerator) -> Engine:
     """What spreads the training over the processes."""
-    if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        return f"zero{accelerator.state.deepspeed_plugin.zero_stage}"
+    if (plugin := accelerator.state.deepspeed_plugin) is not None:
+        return cast(Engine, f"zero{plugin.zero_stage}")
     if accelerator.is_fsdp2:
         return "fsdp2"
     return "ddp" if accelerator.num_processes > 1 else "none"
@@ -70,10 +69,6 @@ def engine(accelerator: Accelerator) -> Engine:
 def check_launch(accelerator: Accelerator) -> None:
     """
     Checks that the processes of a run are what `hicra train` asked for; under another launcher, nothing was asked for.
-
-    Args:
-        accelerator ([`~accelerate.Accelerator`]):
-            The trainer's.
 
     Raises:
         `ValueError`: if there are more or fewer processes, or if they train with another engine.
@@ -89,25 +84,19 @@ def check_launch(accelerator: Accelerator) -> None:
         )
 
 
-def check_checkpoint(checkpoint: str | Path, launch: Launch) -> None:
+def check_checkpoint(checkpoint: Path, launch: Launch) -> None:
     """
     Checks that a launch can read a checkpoint: optimizers are saved as each engine has them.
-
-    Args:
-        checkpoint (`str` or `Path`):
-            Checkpoint to go on from.
-        launch ([`Launch`]):
-            What is asked for.
 
     Raises:
         `ValueError`: if another engine saved it, or ZeRO with another number of processes.
     """
     # Otherwise Transformers goes on without a word, with an optimizer that begins anew.
-    saved = saved_engine(Path(checkpoint))
+    saved = saved_engine(checkpoint)
     kind = {"none": "ddp", "zero1": "zero2"}.get(launch.engine, launch.engine)
     if saved not in (None, kind):
         raise ValueError(f"{checkpoint} was saved by {_ENGINES[saved]}: expected a config with it, got {_of(launch)}")
-    shares = len([*Path(checkpoint).glob(_SHARES)])
+    shares = len([*checkpoint.glob(_SHARES)])
     if kind.startswith("zero") and shares not in (0, launch.num_processes):
         raise ValueError(f"{checkpoint} was saved by ZeRO on {shares} processes: expected as many, got {_of(launch)}")
 

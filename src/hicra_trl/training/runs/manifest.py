@@ -35,14 +35,6 @@ def resolved_recipe(run_args: Any, config: HICRAConfig, model_args: ModelConfig)
     """
     Every field of a run, as a recipe that can be read again.
 
-    Args:
-        run_args ([`~hicra_trl.training.run.RunArguments`]):
-            Data and rewards.
-        config ([`HICRAConfig`]):
-            Algorithm and training.
-        model_args ([`~trl.ModelConfig`]):
-            Model.
-
     Returns:
         `dict[str, Any]`: plain values by name, without secrets, without what follows from other fields, and
             without a checkpoint.
@@ -51,9 +43,8 @@ def resolved_recipe(run_args: Any, config: HICRAConfig, model_args: ModelConfig)
     # The manifest tells what a run began or went on with; its recipe is for other runs too.
     left_out = {"resume_from_checkpoint", *(name for name in fields if name.endswith("_token"))}
     derived = {name for name, source in _DERIVED.items() if fields.get(source) is not None}
-    return json.loads(
-        json.dumps({name: value for name, value in fields.items() if name not in left_out | derived}, default=str)
-    )
+    kept = {name: value for name, value in fields.items() if name not in left_out | derived}
+    return json.loads(json.dumps(kept, default=str))
 
 
 def launch_record(
@@ -96,14 +87,13 @@ def write_record(
         grams ([`~hicra_trl.grams.StrategicGrams`]):
             Its lexicon.
         model (`dict[str, str | None]`):
-            From [`model_record`].
+            From [`~hicra_trl.training.runs.provenance.model_record`].
         data (`dict[str, Any]`):
-            From [`data_record`].
+            By role, from [`~hicra_trl.training.runs.provenance.data_record`].
         checkpoint (`Path`, *optional*):
             What the run goes on from.
     """
     folder = Path(config.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     start = _start_record()
     goes_on = start.pop("resumed") or (checkpoint is not None and checkpoint.parent.resolve() == folder.resolve())
     if goes_on and (folder / MANIFEST_FILE).is_file():
@@ -118,7 +108,7 @@ def write_record(
             "finished": None,
             "checkpoint": checkpoint and str(checkpoint),
             "seed": config.seed,
-            "data_seed": config.seed if config.data_seed is None else config.data_seed,
+            "data_seed": config.seed_of_data,
             "seed_of_a_process": "seed + index of the process",
             "model": model,
             "data": data,
@@ -155,10 +145,9 @@ def mark_finished(run: str | Path) -> None:
 
 def batch_record(config: HICRAConfig) -> dict[str, int]:
     """What has to stay when a run goes on with other processes."""
+    at_once = config.world_size * config.per_device_train_batch_size
     return {
-        "completions_per_step": config.world_size
-        * config.per_device_train_batch_size
-        * config.gradient_accumulation_steps,
+        "completions_per_step": at_once * config.gradient_accumulation_steps,
         "generation_batch_size": config.generation_batch_size,
     }
 
@@ -198,8 +187,7 @@ def is_running(process: Mapping[str, Any]) -> bool:
 
 def _shown(command: list[str]) -> str:
     """A command line without the secrets in it."""
-    hidden = ["***" if before.endswith("_token") else part for before, part in zip(["", *command], command)]
-    return shlex.join(hidden)
+    return shlex.join("***" if name.endswith("_token") else part for name, part in zip(["", *command], command))
 
 
 def _now() -> str:

@@ -7,7 +7,7 @@ import re
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from datasets import Dataset, Image, List
 
@@ -58,22 +58,14 @@ def model_record(name: str, commit: str | None) -> dict[str, str | None]:
 
 def data_record(dataset: Dataset, names: list[str]) -> dict[str, Any]:
     """Where prompts come from and what they are; the fingerprint tells whether they, or their order, changed."""
-    return {
-        "source": names,
-        "commits": _commits(dataset),
-        "rows": len(dataset),
-        "fingerprint": data_fingerprint(dataset),
-    }
-
-
-def _commits(dataset: Dataset) -> dict[str, str]:
-    """Commits of the datasets on the Hub that rows come from: `datasets` keeps them in folders of that name."""
+    # `datasets` keeps rows of the Hub in folders with the commit's name.
     folders = {Path(file["filename"]).parent for file in dataset.cache_files}
-    return {
+    commits = {
         folder.parents[2].name.replace("___", "/"): folder.name
         for folder in sorted(folders)
         if re.fullmatch("[0-9a-f]{40}", folder.name)
     }
+    return {"source": names, "commits": commits, "rows": len(dataset), "fingerprint": data_fingerprint(dataset)}
 
 
 def data_fingerprint(dataset: Dataset) -> str:
@@ -91,9 +83,8 @@ def data_fingerprint(dataset: Dataset) -> str:
     pictures = [name for name, kind in dataset.features.items() if _is_picture(kind)]
     digest = hashlib.sha256()
     for batch in undecoded(dataset).with_format(None).iter(batch_size=1000):
-        for name in pictures:
-            batch[name] = [_without_pixels(value) for value in batch[name]]
-        digest.update(json.dumps(batch, sort_keys=True, default=str).encode())
+        named = {name: [_without_pixels(value) for value in batch[name]] for name in pictures}
+        digest.update(json.dumps({**cast(dict[str, Any], batch), **named}, sort_keys=True, default=str).encode())
     return digest.hexdigest()[:16]
 
 

@@ -74,7 +74,7 @@ def resume_arguments(run: str | Path, overrides: list[str], known: set[str]) -> 
 
 def _checkpoint(folder: Path, is_finished: bool, recipe: dict[str, Any], changes: dict[str, str]) -> Path | None:
     if is_finished and not any(
-        float(changes.get(name, recipe[name])) > recipe[name] for name in ("max_steps", "num_train_epochs")
+        float({**recipe, **changes}[name]) > recipe[name] for name in ("max_steps", "num_train_epochs")
     ):
         raise ValueError(f"{folder} is complete: expected a larger --max_steps or --num_train_epochs to go on")
     checkpoint = newest_checkpoint(folder)
@@ -102,9 +102,8 @@ def check_same_run(manifest: dict[str, Any], found: dict[str, Any]) -> None:
             raise ValueError(f"the run has {name} {before}, got {found['batch'][name]}: keep it to go on")
     before, now = manifest["model"], found["model"]
     is_folder = before["fingerprint"] and now["fingerprint"]
-    if before["fingerprint"] != now["fingerprint"] and not (
-        is_folder and is_unchanged(now["name"], before["fingerprint"])
-    ):
+    is_same = before["fingerprint"] == now["fingerprint"]
+    if not is_same and not (is_folder and is_unchanged(now["name"], before["fingerprint"])):
         raise ValueError(
             f"the model in {now['name']} has changed since the run began: expected fingerprint "
             f"{before['fingerprint']}, got {now['fingerprint']}"

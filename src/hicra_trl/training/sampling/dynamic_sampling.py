@@ -1,20 +1,20 @@
 """Dynamic sampling (DAPO, arXiv 2503.14476): groups that teach nothing make room for freshly sampled ones."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from datasets import Dataset
+from torch.nn.functional import pad
 
 from .seeds import seeded_generator
 
 
 Batch = dict[str, Any]
 Row = dict[str, torch.Tensor]
-
-_PADDED_LEFT = ("prompt_ids", "prompt_mask")
 
 
 def silent_groups(rewards: torch.Tensor, group_size: int) -> torch.Tensor:
@@ -114,11 +114,14 @@ def put_rows(batch: Batch, rows: dict[int, Row], pad_token_id: int) -> Batch:
         if value.dim() == 2:
             width = max(len(row) for row in values)
             padding = pad_token_id if name in ("prompt_ids", "completion_ids") else 0
-            values = [_pad(row, width, padding, left=name in _PADDED_LEFT) for row in values]
+            left = name in ("prompt_ids", "prompt_mask")
+            missing = [width - len(row) for row in values]
+            values = [pad(row, (n, 0) if left else (0, n), value=padding) for row, n in zip(values, missing)]
         replaced[name] = torch.stack(values)
     return replaced
 
 
+@dataclass
 class DynamicSampler:
     """
     Replaces the groups without signal in a generation batch by fresh ones, in a bounded number of attempts.
@@ -139,14 +142,11 @@ class DynamicSampler:
             What ids are padded with.
     """
 
-    def __init__(
-        self, attempts: int, prompts: FreshPrompts, accelerator: Accelerator, group_size: int, pad_token_id: int
-    ) -> None:
-        self.attempts = attempts
-        self.prompts = prompts
-        self.accelerator = accelerator
-        self.group_size = group_size
-        self.pad_token_id = pad_token_id
+    attempts: int
+    prompts: FreshPrompts
+    accelerator: Accelerator
+    group_size: int
+    pad_token_id: int
 
     def fill(
         self, sample: Callable[[list[dict[str, Any]]], tuple[Batch, torch.Tensor]], inputs: list[dict[str, Any]]
@@ -175,11 +175,11 @@ class DynamicSampler:
             done["tokens_tried"] += int(fresh["num_items_in_batch"])
             places = dict(zip((~fresh_flags).nonzero().flatten().tolist(), silent))
             silent = silent[len(places) :]
-            arrived = gather_object(list(self._send(fresh, places).items()))
-            rows = {place - offset: row for place, row in arrived if offset <= place < offset + size}
+            arrived: list[tuple[int, Row]] = gather_object(list(self._send(fresh, places).items()))
+            rows: dict[int, Row] = {place - offset: row for place, row in arrived if offset <= place < offset + size}
             batch = put_rows(batch, rows, self.pad_token_id)
         own = batch["completion_mask"] * batch.get("tool_mask", 1)
-        batch["num_items_in_batch"] = self.accelerator.gather(own.sum()).sum()
+        batch["num_items_in_batch"] = self.accelerator.reduce(own.sum())
         return batch, {**done, "groups_kept": len(flags) - len(silent)}
 
     def _draw(self, groups: int) -> list[dict[str, Any]]:
@@ -195,7 +195,7 @@ class DynamicSampler:
         """By their new place among those of all ranks, the rows of this rank whose groups have one."""
         size = fresh["completion_ids"].size(0)
         offset = self.accelerator.process_index * size
-        targets = {}
+        targets: dict[int, int] = {}
         for row in range(size):
             group, member = divmod(offset + row, self.group_size)
             if group in places:
@@ -205,8 +205,3 @@ class DynamicSampler:
 
 def _is_aligned(value: Any, size: int) -> bool:
     return isinstance(value, torch.Tensor) and value.dim() > 0 and value.size(0) == size
-
-
-def _pad(row: torch.Tensor, width: int, value: int, left: bool) -> torch.Tensor:
-    missing = width - len(row)
-    return torch.nn.functional.pad(row, (missing, 0) if left else (0, missing), value=value)

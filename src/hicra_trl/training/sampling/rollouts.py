@@ -13,7 +13,9 @@ from torch.utils.data import Sampler
 from tqdm import tqdm
 from trl import GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
+from trl.trainer.utils import RepeatSampler
 
+from ..config import HICRAConfig
 from ..upstream.mixed_images import MixedImagesTrainer
 from ..upstream.resumable import ResumableTrainer
 from ..upstream.saved_weights import SavedWeightsTrainer
@@ -38,34 +40,46 @@ class RolloutTrainer(ResumableTrainer, SavedWeightsTrainer, VisionShardsTrainer,
             As in [`~trl.GRPOTrainer`]; its `args` is a [`~hicra_trl.HICRAConfig`].
     """
 
+    args: HICRAConfig
+    num_generations: int
+    num_generations_eval: int
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        args = self.args
+        config = self.args
         if self.use_vllm and self.vllm_mode == "colocate":
             # Building the engine has seeded this process with the engine's number.
-            set_seed(args.seed, device_specific=True)
-        self._rewards: torch.Tensor | None = None
+            set_seed(config.seed, device_specific=True)
         self._last_draw = {mode: (-1, -1) for mode in ("train", "eval")}
         self._context = StagedContext(
-            args.max_completion_length,
-            args.extended_completion_length,
-            args.extend_clipped_ratio,
-            args.extend_patience,
+            config.max_completion_length,
+            config.extended_completion_length,
+            config.extend_clipped_ratio,
+            config.extend_patience,
         )
-        self._fresh_prompts: FreshPrompts | None = None
-        if args.dynamic_sampling_attempts:
-            self._fresh_prompts = FreshPrompts(_finite(self.train_dataset), self._data_seed)
+        self._dynamic: DynamicSampler | None = None
+        if config.dynamic_sampling_attempts:
+            if not isinstance(dataset := self.train_dataset, Dataset):
+                raise ValueError(
+                    "dynamic_sampling_attempts needs a dataset that can be indexed, got "
+                    f"{type(dataset).__name__}: set it to 0"
+                )
+            self._dynamic = DynamicSampler(
+                config.dynamic_sampling_attempts,
+                FreshPrompts(dataset, config.seed_of_data),
+                self.accelerator,
+                self.num_generations,
+                self._tokenizer.pad_token_id,  # pyright: ignore[reportArgumentType]
+            )
             # TRL's own keep the completions of one sampling only, and would forget those of the first attempts.
-            self._logs = {name: _unbounded(kept) for name, kept in self._logs.items()}
-
-    @property
-    def _data_seed(self) -> int:
-        return self.args.seed if self.args.data_seed is None else self.args.data_seed
+            self._logs = {
+                name: deque() if isinstance(kept, deque) else defaultdict(deque) for name, kept in self._logs.items()
+            }
 
     def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler:
-        return EpochSampler(
-            super()._get_train_sampler(dataset), self._data_seed, lambda: math.floor(self.state.epoch or 0)
-        )
+        sampler = super()._get_train_sampler(dataset)
+        assert isinstance(sampler, RepeatSampler)
+        return EpochSampler(sampler, self.args.seed_of_data, lambda: math.floor(self.state.epoch or 0))
 
     @property
     def _mode(self) -> str:
@@ -76,7 +90,7 @@ class RolloutTrainer(ResumableTrainer, SavedWeightsTrainer, VisionShardsTrainer,
             return self._sample(inputs)
         clipped = self._metrics["train"]["completions/clipped_ratio"]
         earlier = len(clipped)
-        batch = self._sample(inputs) if self._fresh_prompts is None else self._sample_dynamically(inputs)
+        batch = self._sample(inputs) if self._dynamic is None else self._sample_dynamically(inputs, self._dynamic)
         if self.args.extended_completion_length is not None:
             # What dynamic sampling samples beyond the first batch is less, and says less.
             self._stage_context(clipped[earlier])
@@ -90,16 +104,9 @@ class RolloutTrainer(ResumableTrainer, SavedWeightsTrainer, VisionShardsTrainer,
         with seeded_rollout(self.accelerator.device, *self._next_key(), group):
             return sample(inputs)
 
-    def _sample_dynamically(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+    def _sample_dynamically(self, inputs: list[dict[str, Any]], sampler: DynamicSampler) -> dict[str, Any]:
         for kept in self._logs.values():
             kept.clear()
-        sampler = DynamicSampler(
-            self.args.dynamic_sampling_attempts,
-            self._fresh_prompts,
-            self.accelerator,
-            self.num_generations,
-            self._tokenizer.pad_token_id,
-        )
 
         def sample_and_flag(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], torch.Tensor]:
             batch = self._sample(rows)
@@ -141,8 +148,8 @@ class RolloutTrainer(ResumableTrainer, SavedWeightsTrainer, VisionShardsTrainer,
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         rewards_per_func = super()._calculate_rewards(*args, **kwargs)
-        self._rewards = (rewards_per_func * self.reward_weights.to(rewards_per_func.device)).nansum(dim=1)
-        self._rewards[rewards_per_func.isnan().all(dim=1)] = torch.nan
+        rewards = (rewards_per_func * self.reward_weights.to(rewards_per_func.device)).nansum(dim=1)
+        self._rewards = rewards.masked_fill(rewards_per_func.isnan().all(dim=1), torch.nan)
         return rewards_per_func
 
     def _entropies(self, batch: dict[str, Any]) -> torch.Tensor:
@@ -164,7 +171,7 @@ class RolloutTrainer(ResumableTrainer, SavedWeightsTrainer, VisionShardsTrainer,
     def checkpoint_state(self) -> dict[str, Any]:
         """What a resumed run needs to sample on as this one would."""
         rollouts = {
-            "fresh_prompts_drawn": self._fresh_prompts.drawn if self._fresh_prompts else 0,
+            "fresh_prompts_drawn": self._dynamic.prompts.drawn if self._dynamic else 0,
             "clipped_in_a_row": self._context.in_a_row,
             "is_extended": self._context.is_extended,
         }
@@ -174,22 +181,10 @@ class RolloutTrainer(ResumableTrainer, SavedWeightsTrainer, VisionShardsTrainer,
         """Takes over what [`~RolloutTrainer.checkpoint_state`] gave."""
         super().restore_checkpoint(checkpoint, state)
         rollouts = state["rollouts"]
-        if self._fresh_prompts is not None:
-            self._fresh_prompts.drawn = rollouts["fresh_prompts_drawn"]
+        if self._dynamic is not None:
+            self._dynamic.prompts.drawn = rollouts["fresh_prompts_drawn"]
         self._context.in_a_row = rollouts["clipped_in_a_row"]
         self._context.is_extended = rollouts["is_extended"]
         # Before, the limit may be one of generation_kwargs.
         if self._context.is_extended:
             self._limit_completions(self._context.current)
-
-
-def _finite(dataset: Any) -> Dataset:
-    if not isinstance(dataset, Dataset):
-        raise ValueError(
-            f"dynamic_sampling_attempts needs a dataset that can be indexed, got {type(dataset).__name__}: set it to 0"
-        )
-    return dataset
-
-
-def _unbounded(kept: deque | defaultdict) -> deque | defaultdict:
-    return deque() if isinstance(kept, deque) else defaultdict(deque)

@@ -5,6 +5,7 @@ import os
 import sys
 
 from accelerate import PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, parse_flag_from_env
 
 
@@ -12,9 +13,7 @@ def prepare_cpu_ranks(state: PartialState) -> None:
     """
     Lets processes on the CPU train with the engines that are made for GPUs; does nothing on GPUs.
 
-    Args:
-        state ([`~accelerate.PartialState`]):
-            State of a process, before an [`~accelerate.Accelerator`] is made of it.
+    To be called before an [`~accelerate.Accelerator`] is made of the state.
     """
     if state.distributed_type != DistributedType.MULTI_CPU:
         return
@@ -28,18 +27,15 @@ def prepare_cpu_ranks(state: PartialState) -> None:
         ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
-def leave_cpu_ranks(state: PartialState) -> None:
+def leave_cpu_ranks(state: PartialState | AcceleratorState) -> None:
     """
     Ends a process on the CPU that is one of several, as a success; does nothing on GPUs, or in a process alone.
 
     What was registered with `atexit` runs, but the interpreter is not taken down. Before Python 3.14 that aborts the
     process now and then: Gloo's threads let go of tensors when they come to it, and one that needs an interpreter
     which is ending for that is ended too, in the midst of C++.
-
-    Args:
-        state ([`~accelerate.PartialState`]):
-            State of the process.
     """
+    assert state.device is not None
     if state.device.type != "cpu" or state.num_processes == 1:
         return
     atexit._run_exitfuncs()

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from transformers import PreTrainedModel
 from trl import GRPOTrainer
 
 from ...data.mixture import has_images
@@ -20,6 +21,9 @@ class MixedImagesTrainer(GRPOTrainer):
         *args, **kwargs:
             As in [`~trl.GRPOTrainer`].
     """
+
+    model: PreTrainedModel
+    ref_model: PreTrainedModel | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

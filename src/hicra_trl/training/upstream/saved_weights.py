@@ -17,6 +17,8 @@ class SavedWeightsTrainer(GRPOTrainer):
             As in [`~trl.GRPOTrainer`].
     """
 
+    model: PreTrainedModel
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         if self.is_fsdp_enabled or is_peft_model(self.model):
             super()._load_from_checkpoint(resume_from_checkpoint, model)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from accelerate.utils import FullyShardedDataParallelPlugin
 from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel
@@ -18,11 +17,16 @@ class VisionShardsTrainer(GRPOTrainer):
             As in [`~trl.GRPOTrainer`].
     """
 
+    model: PreTrainedModel
+    ref_model: PreTrainedModel | None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not (self._is_vlm and self.is_fsdp_enabled):
             return
-        name_layers(self.accelerator.state.fsdp_plugin, self.model)
+        plugin = self.accelerator.state.fsdp_plugin
+        assert plugin is not None
+        name_layers(plugin, self.model)
         for model in (self.model, self.ref_model):
             if model is not None:
                 model.register_forward_pre_hook(gather_head)
@@ -36,10 +40,10 @@ def name_layers(plugin: FullyShardedDataParallelPlugin, model: PreTrainedModel) 
     """
     if plugin.transformer_cls_names_to_wrap is None:
         present = {type(module).__name__ for module in model.modules()}
-        plugin.transformer_cls_names_to_wrap = sorted(present & set(model._no_split_modules))
+        plugin.transformer_cls_names_to_wrap = sorted(present & set(model._no_split_modules or ()))
 
 
-def gather_head(module: torch.nn.Module, args: tuple[Any, ...]) -> None:
+def gather_head(module: PreTrainedModel, args: tuple[Any, ...]) -> None:
     """
     Hook before a model's forward pass: under FSDP2, gathers the output head, whose weight TRL reads without a call.
 
