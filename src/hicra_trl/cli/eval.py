@@ -23,12 +23,9 @@ there is. What is sampled is stored at once: the same command goes on where it w
 
 def run(argv: list[str]) -> int:
     """Runs an evaluation, or shows what some have found, and returns the exit status."""
-    if argv[0] == "show":
-        return _read("show", argv[1:], ("RUN",), _show)
-    if argv[0] == "compare":
-        return _read("compare", argv[1:], ("A", "B"), _compare)
-    if argv[0] == "push":
-        return _read("push", argv[1:], ("RUN", "MODEL"), _push)
+    readers = {"show": ("RUN", _show), "compare": ("A B", _compare), "push": ("RUN MODEL", _push)}
+    if argv[0] in readers:
+        return _read(argv[0], argv[1:], *readers[argv[0]])
     return run_command(PROG, (EvalArguments,), argv, _evaluate)
 
 
@@ -84,10 +81,10 @@ def _push(folder: str, repo_id: str) -> str:
     return f"published: {repo_id}@{Results.read(folder).push(repo_id)}"
 
 
-def _read(command: str, folders: list[str], expected: tuple[str, ...], text: Callable[..., str]) -> int:
+def _read(command: str, folders: list[str], expected: str, text: Callable[..., str]) -> int:
     prog = f"{PROG} {command}"
-    if len(folders) != len(expected) or any(folder.startswith("-") for folder in folders):
-        stop(prog, f"expected {prog} {' '.join(expected)}, got {' '.join(folders) or 'nothing'}")
+    if len(folders) != len(expected.split()) or any(folder.startswith("-") for folder in folders):
+        stop(prog, f"expected {prog} {expected}, got {' '.join(folders) or 'nothing'}")
     try:
         print(text(*folders))
     except (ValueError, OSError) as error:

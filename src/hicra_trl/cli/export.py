@@ -58,8 +58,7 @@ class ExportArguments:
 
 def run(argv: list[str]) -> int:
     """Exports and returns the exit status."""
-    argv = argv if not argv or argv[0].startswith("-") else ["--run", *argv]
-    return run_command(PROG, (ExportArguments,), argv, export_run)
+    return run_command(PROG, (ExportArguments,), argv if argv[0].startswith("-") else ["--run", *argv], export_run)
 
 
 def export_run(args: ExportArguments) -> None:
@@ -67,7 +66,8 @@ def export_run(args: ExportArguments) -> None:
     if args.run is None:
         raise ValueError("expected a run: hicra export RUN")
     trained = find_trained(args.run, args.checkpoint)
-    output_dir = Path(args.output_dir or _default_folder(trained))
+    step = "" if trained.folder == trained.run else f"-{trained.step}"
+    output_dir = Path(args.output_dir or trained.run.with_name(f"{trained.run.name}-export{step}"))
     check_target(output_dir)
     if args.dry_run:
         print(plan(trained, output_dir, args.push_to))
@@ -89,8 +89,3 @@ def plan(trained: Trained, output_dir: Path, push_to: str | None) -> str:
         lines["base"] = name if Path(name).is_dir() else f"{name}@{revision or 'main'}"
     lines |= {"output": str(output_dir), "pushed to": push_to or "nowhere"}
     return labelled(lines)
-
-
-def _default_folder(trained: Trained) -> Path:
-    step = "" if trained.folder == trained.run else f"-{trained.step}"
-    return trained.run.with_name(f"{trained.run.name}-export{step}")

@@ -9,7 +9,7 @@ from ..analysis.highlight import trace_block
 from ..analysis.page import write
 from ..data.rows import as_text, stream_rows
 from ..grams import GramMatcher, StrategicGrams
-from .parsing import run_command
+from .parsing import check_positive, run_command
 
 
 PROG = "hicra highlight"
@@ -50,25 +50,25 @@ def run(argv: list[str]) -> int:
 
 def highlight(args: HighlightArguments) -> None:
     """Writes the page."""
-    if args.limit < 1:
-        raise ValueError(f"limit must be at least 1, got {args.limit}")
-    texts = read_texts(args.input, args.limit)
+    check_positive(args, "limit")
+    if args.input is None or not Path(args.input).is_file():
+        raise ValueError(f"expected --input to name a text file or a parquet file of completions, got {args.input!r}")
+    source = Path(args.input)
+    texts = read_texts(source, args.limit)
     grams = StrategicGrams.load(args.strategic_grams)
     matcher = GramMatcher(grams)
     blocks = [trace_block(heading, text, matcher) for heading, text in texts]
-    title = f"Strategic grams in {Path(args.input).name}"
+    title = f"Strategic grams in {source.name}"
     lead = f'<h1>Strategic grams</h1>\n<p class="lead">{len(grams)} grams, fingerprint {grams.fingerprint}</p>'
-    path = write(args.output or Path(args.input).with_suffix(".html"), title, "\n".join([lead, *blocks]))
+    path = write(args.output or source.with_suffix(".html"), title, "\n".join([lead, *blocks]))
     print(f"{len(texts)} text{'s' if len(texts) != 1 else ''} highlighted: {path}")
 
 
-def read_texts(source: str | None, limit: int) -> list[tuple[str, str]]:
+def read_texts(source: Path, limit: int) -> list[tuple[str, str]]:
     """Headings and texts of a text file (one) or a parquet file of completions (up to `limit`)."""
-    if source is None or not Path(source).is_file():
-        raise ValueError(f"expected --input to name a text file or a parquet file of completions, got {source!r}")
-    if Path(source).suffix != ".parquet":
+    if source.suffix != ".parquet":
         try:
-            return [(Path(source).name, Path(source).read_text(encoding="utf-8"))]
+            return [(source.name, source.read_text(encoding="utf-8"))]
         except UnicodeDecodeError:
             raise ValueError(f"{source} is neither a parquet file nor text in UTF-8") from None
     rows = islice(stream_rows(source), limit)

@@ -10,7 +10,7 @@ import torch
 import yaml
 from accelerate.commands.config.config_args import ClusterConfig, default_config_file
 from accelerate.commands.launch import launch_command_parser
-from accelerate.utils import DistributedType
+from accelerate.utils import ComputeEnvironment, DistributedType
 
 from ..training.runs.launch import Engine, Launch
 
@@ -46,14 +46,7 @@ def launch_arguments(name: str | None, flags: list[str]) -> list[str]:
 
 def read_launch(arguments: list[str]) -> Launch:
     """
-    Reads what a run asks for.
-
-    Args:
-        arguments (`list[str]`):
-            Arguments for `accelerate launch`, from [`launch_arguments`].
-
-    Returns:
-        [`~hicra_trl.training.runs.launch.Launch`]: as the processes that train should find it.
+    What arguments from [`launch_arguments`] ask for, as the processes that train should find it.
 
     Raises:
         `ValueError`: if the engine is none that is supported, or the processes cannot be spread over the machines.
@@ -61,13 +54,19 @@ def read_launch(arguments: list[str]) -> Launch:
     flags, _ = _parse(arguments)
     file = _file(flags)
     # What Accelerate takes for granted without a configuration.
-    config = _read(file) if file else ClusterConfig("LOCAL_MACHINE", "NO", "no", use_cpu=False, debug=False)
+    config = (
+        _read(file)
+        if file
+        else ClusterConfig(ComputeEnvironment.LOCAL_MACHINE, DistributedType.NO, "no", False, False)
+    )
     processes, machines = _count("num_processes", flags, config), _count("num_machines", flags, config)
     if processes % machines:
         raise ValueError(f"num_processes must be a multiple of num_machines ({machines}), got {processes}")
-    sharding = config.deepspeed_config or config.fsdp_config
-    zero = _zero(sharding)
-    engine = _engine(config, zero, bool(flags.multi_gpu))
+    sharding = config.deepspeed_config or config.fsdp_config or {}
+    # The section of DeepSpeed's own configuration, if there is one.
+    own = sharding.get("deepspeed_config_file")
+    zero = json.loads(Path(own).read_text()).get("zero_optimization", {}) if own else {}
+    engine = _engine(config.distributed_type.value, sharding, zero, bool(flags.multi_gpu))
     devices = [sharding.get(key) for key in ("offload_optimizer_device", "offload_param_device")]
     devices += [zero.get(key, {}).get("device") for key in ("offload_optimizer", "offload_param")]
     return Launch(
@@ -85,12 +84,6 @@ def read_launch(arguments: list[str]) -> Launch:
 def check_machines(launch: Launch, arguments: list[str]) -> None:
     """
     Checks that a launch on several machines says which of them this is and where they meet.
-
-    Args:
-        launch ([`~hicra_trl.training.runs.launch.Launch`]):
-            What is asked for.
-        arguments (`list[str]`):
-            Arguments for `accelerate launch`.
 
     Raises:
         `ValueError`: if it does not, or if DeepSpeed would start the other machines by itself.
@@ -116,11 +109,16 @@ def unknown_to_accelerate(flags: list[str]) -> list[str]:
     return unknown if parsed.training_script == "script" else [*unknown, parsed.training_script]
 
 
-def config_folder() -> Path:
-    """The configurations that are shipped: in the repository when it is installed from there, else in the package."""
+def shipped(name: str) -> Path:
+    """A folder that is shipped: in the repository when the package is installed from there, else in the package."""
     package = Path(__file__).parents[1]
-    inside = package / "accelerate_configs"
-    return inside if inside.is_dir() else package.parents[1] / "accelerate_configs"
+    inside = package / name
+    return inside if inside.is_dir() else package.parents[1] / name
+
+
+def config_folder() -> Path:
+    """The configurations that are shipped."""
+    return shipped("accelerate_configs")
 
 
 def config_file(name: str) -> Path:
@@ -165,29 +163,23 @@ def _count(name: str, flags: Namespace, config: ClusterConfig) -> int:
     return given
 
 
-def _engine(config: ClusterConfig, zero: dict[str, Any], multi_gpu: bool) -> Engine:
-    kind = config.distributed_type
+def _engine(kind: str, sharding: dict[str, Any], zero: dict[str, Any], multi_gpu: bool) -> Engine:
     if kind == DistributedType.DEEPSPEED:
-        stage = config.deepspeed_config.get("zero_stage", zero.get("stage", 2))
-        if stage not in (1, 2, 3):
+        stage = sharding.get("zero_stage", zero.get("stage", 2))
+        engines: dict[Any, Engine] = {1: "zero1", 2: "zero2", 3: "zero3"}
+        if stage not in engines:
             raise ValueError(f"zero_stage must be 1, 2 or 3, got {stage}")
-        return f"zero{stage}"
+        return engines[stage]
     if kind == DistributedType.FSDP:
-        version = config.fsdp_config.get("fsdp_version", 1)
+        version = sharding.get("fsdp_version", 1)
         if version != 2:
             raise ValueError(f"fsdp_version must be 2, got {version}")
         return "fsdp2"
     if kind == DistributedType.NO:
         return "ddp" if multi_gpu else "none"
     if not kind.startswith("MULTI_"):
-        raise ValueError(f"distributed_type must be NO, MULTI_GPU, MULTI_CPU, DEEPSPEED or FSDP, got {kind.value}")
+        raise ValueError(f"distributed_type must be NO, MULTI_GPU, MULTI_CPU, DEEPSPEED or FSDP, got {kind}")
     return "ddp"
-
-
-def _zero(sharding: dict[str, Any]) -> dict[str, Any]:
-    """The `zero_optimization` section of DeepSpeed's own configuration, if there is one."""
-    file = sharding.get("deepspeed_config_file")
-    return json.loads(Path(file).read_text()).get("zero_optimization", {}) if file else {}
 
 
 def _whole_machine(flags: list[str]) -> list[str]:

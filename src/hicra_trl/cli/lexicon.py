@@ -1,14 +1,13 @@
 """`hicra lexicon`: look into lexicons of strategic grams."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
 from ..grams import Corpus, CorpusArguments, StrategicGrams
 from ..grams.coverage import TOO_COMMON, Coverage, compare, findings, measure
-from .mine import cluster_table
-from .parsing import run_command, stop
+from .parsing import check_positive, run_command, stop
 
 
 PROG = "hicra lexicon"
@@ -55,9 +54,7 @@ class LexiconArguments:
     output: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("top", "members", "seeds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_positive(self, "top", "members", "seeds")
         if not 0 < self.fraction < 1:
             raise ValueError(f"fraction must be in (0, 1), got {self.fraction}")
 
@@ -91,10 +88,12 @@ def show(given: list[str], args: LexiconArguments, corpus: CorpusArguments) -> s
             lines += ["", "in context"]
             lines += [f"{rank:4}  {statistics['example'][firsts[rank]]}" for rank in sorted(firsts)[: args.top]]
     else:
-        lines += [", ".join(list(grams)[: args.top]) + (", ..." if len(grams) > args.top else "")]
+        lines += [_first(list(grams), args.top)]
     if corpus.dataset:
         coverage = measure(grams, Corpus(corpus))
-        lines += ["", _coverage_line(coverage), "", _most_common(coverage, args.top)]
+        lines += ["", _coverage_line(coverage), "", "solutions  gram"]
+        order = sorted(range(len(grams)), key=lambda i: -coverage.documents[i])[: args.top]
+        lines += [f"{coverage.documents[i]:9,}  {grams[i]}" for i in order if coverage.documents[i]]
     return "\n".join(lines)
 
 
@@ -104,9 +103,8 @@ def check(given: list[str], args: LexiconArguments, corpus: CorpusArguments) -> 
     coverage = measure(grams, Corpus(corpus)) if corpus.dataset else None
     lines = [_title(given[0], grams) + ": valid"]
     for kind, concerned in findings(grams, coverage).items():
-        shown = ", ".join(repr(gram) for gram in concerned[: args.members])
-        more = ", ..." if len(concerned) > args.members else ""
-        lines.append(f"{'note' if kind == 'not in the corpus' else 'warning'}: {len(concerned)} {kind}: {shown}{more}")
+        shown = _first([repr(gram) for gram in concerned], args.members)
+        lines.append(f"{'note' if kind == 'not in the corpus' else 'warning'}: {len(concerned)} {kind}: {shown}")
     if coverage is not None:
         lines.append(_coverage_line(coverage))
         if coverage.planning_fraction > TOO_COMMON:
@@ -131,10 +129,12 @@ def diff(given: list[str], args: LexiconArguments, corpus: CorpusArguments) -> s
         f"equal to, inside or around a gram of the other: {difference.first_related:.0%} and "
         f"{difference.second_related:.0%}",
     ]
-    groups = {"both": difference.both, given[0]: difference.only_first, given[1]: difference.only_second}
-    for name, group in groups.items():
-        shown = ", ".join(group[: args.top]) + (", ..." if len(group) > args.top else "")
-        lines += ["", f"in both: {shown}" if name == "both" else f"only in {name}: {shown}"]
+    for name, group in (
+        ("in both", difference.both),
+        (f"only in {given[0]}", difference.only_first),
+        (f"only in {given[1]}", difference.only_second),
+    ):
+        lines += ["", f"{name}: {_first(group, args.top)}"]
     if corpus.dataset:
         lines += ["", *(_coverage_line(measure(grams, Corpus(corpus))) for grams in (first, second))]
     return "\n".join(lines)
@@ -166,20 +166,31 @@ ACTIONS: dict[str, tuple[Callable[[list[str], LexiconArguments, CorpusArguments]
 }
 
 
+def cluster_table(grams: StrategicGrams, top: int, members: int) -> str:
+    """The first clusters of a mined lexicon, with document frequencies and their first grams."""
+    statistics = grams.statistics
+    clusters: dict[int, list[int]] = {}
+    for row, rank in enumerate(statistics["rank"]):
+        clusters.setdefault(rank, []).append(row)
+    lines = ["rank  solutions  grams"]
+    for rank in sorted(clusters)[:top]:
+        rows = clusters[rank]
+        shown = ", ".join(grams[row] for row in rows[:members])
+        more = f" and {len(rows) - members} more" if len(rows) > members else ""
+        lines.append(f"{rank:4}  {statistics['cluster_document_frequency'][rows[0]]:9,}  {shown}{more}")
+    return "\n".join(lines)
+
+
+def _first(items: Sequence[str], number: int) -> str:
+    return ", ".join(items[:number]) + (", ..." if len(items) > number else "")
+
+
 def _title(source: str, grams: StrategicGrams) -> str:
     at = f", revision {grams.revision}" if grams.revision and not Path(source).exists() else ""
     return f"{source}: {len(grams)} grams, fingerprint {grams.fingerprint}{at}"
 
 
 def _coverage_line(coverage: Coverage) -> str:
-    used = int((coverage.documents > 0).sum())
-    return (
-        f"covers {coverage.planning_fraction:.1%} of the text of {coverage.solutions:,} solutions; "
-        f"{used} of {len(coverage.grams)} grams occur"
-    )
-
-
-def _most_common(coverage: Coverage, top: int) -> str:
-    order = sorted(range(len(coverage.grams)), key=lambda i: -coverage.documents[i])[:top]
-    rows = [f"{coverage.documents[i]:9,}  {coverage.grams[i]}" for i in order if coverage.documents[i]]
-    return "\n".join(["solutions  gram", *rows])
+    share, used = coverage.planning_fraction, int((coverage.documents > 0).sum())
+    grams = f"{used} of {len(coverage.grams)} grams occur"
+    return f"covers {share:.1%} of the text of {coverage.solutions:,} solutions; {grams}"

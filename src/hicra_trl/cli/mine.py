@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from ..grams import Corpus, CorpusArguments, MiningConfig, StrategicGrams, mine_strategic_grams
+from .lexicon import cluster_table
 from .parsing import parse, run_command
 
 
@@ -94,7 +95,7 @@ def mine(corpus_args: CorpusArguments, args: MineArguments, config: MiningConfig
         print(f"published: {args.push_to_hub}@{revision}")
 
 
-def summary(grams: StrategicGrams, top: int = 10) -> str:
+def summary(grams: StrategicGrams) -> str:
     """What mining found, for a reader: the counts on the way, and the first clusters."""
     corpus, counts = grams.provenance["corpus"], grams.provenance["counts"]
     lines = [f"{corpus['solutions']:,} solutions ({corpus['duplicates']:,} duplicates left out)"]
@@ -104,22 +105,8 @@ def summary(grams: StrategicGrams, top: int = 10) -> str:
         f"{counts['n-grams in enough solutions']:,} n-grams in at least {counts['enough solutions']:,} solutions, "
         f"{counts['n-grams clustered']:,} of them clustered",
         f"{counts['clusters']:,} clusters, {counts['clusters kept']:,} of them kept; the first are",
+        cluster_table(grams, 10, 5),
     ]
-    return "\n".join([*lines, cluster_table(grams, top, 5)])
-
-
-def cluster_table(grams: StrategicGrams, top: int, members: int) -> str:
-    """The first clusters of a mined lexicon, with document frequencies and their first grams."""
-    statistics = grams.statistics
-    clusters: dict[int, list[int]] = {}
-    for row, rank in enumerate(statistics["rank"]):
-        clusters.setdefault(rank, []).append(row)
-    lines = ["rank  solutions  grams"]
-    for rank in sorted(clusters)[:top]:
-        rows = clusters[rank]
-        shown = ", ".join(grams[row] for row in rows[:members])
-        more = f" and {len(rows) - members} more" if len(rows) > members else ""
-        lines.append(f"{rank:4}  {statistics['cluster_document_frequency'][rows[0]]:9,}  {shown}{more}")
     return "\n".join(lines)
 
 

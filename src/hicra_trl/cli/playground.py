@@ -9,7 +9,8 @@ from ..analysis.report import write_report
 from ..playground import PretrainConfig
 from ..playground.experiment import METHODS, run_experiment
 from . import train
-from .parsing import run_command
+from .launch import shipped
+from .parsing import check_positive, run_command
 
 
 PROG = "hicra playground"
@@ -53,10 +54,8 @@ def run(argv: list[str]) -> int:
 
 def compare(args: PlaygroundArguments) -> int:
     """Pretrains, trains, and reports; returns the exit status."""
-    for name in ("seeds", "pretrain_steps"):
-        if getattr(args, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(args, name)}")
-    recipes = Path(args.recipes) if args.recipes else default_recipes()
+    check_positive(args, "seeds", "pretrain_steps")
+    recipes = Path(args.recipes or shipped("recipes") / "playground")
     for method in METHODS:
         if not (recipes / f"{method}.yaml").is_file():
             raise ValueError(f"no recipe at {recipes / method}.yaml")
@@ -69,10 +68,3 @@ def compare(args: PlaygroundArguments) -> int:
     report = write_report(folder / "report.html", folders)
     print(f"\n{comparison_text(folders)}\n\nreport: {report}")
     return 0
-
-
-def default_recipes() -> Path:
-    """The playground's recipes: in the repository when it is installed from there, else in the package."""
-    package = Path(__file__).parents[1]
-    inside = package / "recipes"
-    return (inside if inside.is_dir() else package.parents[1] / "recipes") / "playground"

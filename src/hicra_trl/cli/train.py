@@ -23,8 +23,9 @@ from ..training.runs.failures import STATUS_VARIABLE, last_line
 from ..training.runs.launch import Launch, check_checkpoint, launch_environment
 from ..training.runs.manifest import is_finished, launch_record, read_manifest
 from ..training.runs.resume import resume_arguments
-from . import parsing
 from .launch import check_machines, config_file, launch_arguments, read_launch, unknown_to_accelerate
+from .parsing import one_line_parser, separated, stop
+from .parsing import parse as parse_fields
 
 
 PROG = "hicra train"
@@ -40,18 +41,6 @@ DESCRIPTION = """Trains a model from a recipe. Every field of the recipe can be 
 
 A recipe takes all fields of RunArguments, HICRAConfig (hence of trl.GRPOConfig) and trl.ModelConfig; those listed
 here are the ones to know. Flags of `accelerate launch` are passed on to it. All fields: hicra train --help_all"""
-
-_FIELDS_TO_KNOW = """
-alpha strategic_grams pass_threshold output_dir max_steps learning_rate per_device_train_batch_size
-gradient_accumulation_steps num_generations max_completion_length temperature loss_type seed save_steps
-eval_strategy eval_steps resume_from_checkpoint use_vllm use_peft model_name_or_path push_to_hub
-"""
-
-
-_FIELDS_FOR_LATER = """
-dataset_path decontaminate_ngram decontaminate_coverage eval_dataset_split unreadable_golds grader_timeout
-grader_workers overlong_buffer overlong_penalty held_out_dataset_split held_out_samples held_out_at_start
-"""
 
 
 @dataclass
@@ -77,29 +66,9 @@ Settings = make_dataclass("Settings", [(f.name, f.type, f) for f in fields(HICRA
 @dataclass(frozen=True)
 class Job:
     """
-    A training, and how it is launched.
-
-    Args:
-        command (`list[str]`):
-            What was typed; it goes into the manifest.
-        asked ([`LaunchArguments`]):
-            What to do with it.
-        given (`set[str]`):
-            Names of the fields that the recipe and the command line set.
-        recipe (`dict[str, Any]`):
-            All fields, for the processes that train.
-        run_args ([`RunArguments`]):
-            Those of data and rewards.
-        config ([`HICRAConfig`]):
-            Those of algorithm and training, and what follows from them for as many processes.
-        model_args ([`~trl.ModelConfig`]):
-            Those of the model.
-        flags (`list[str]`):
-            What was typed for `accelerate launch`.
-        arguments (`list[str]`):
-            All that it is told.
-        launch ([`Launch`]):
-            What that means.
+    A training, and how it is launched: what was typed (`command`, of it `flags` for `accelerate launch`, and the names
+    of the fields that were `given`), all fields in plain values for the processes that train (`recipe`), the same
+    parsed, with what follows from them (`config`), and all that Accelerate is told (`arguments`).
     """
 
     command: list[str]
@@ -116,12 +85,6 @@ class Job:
 
 def run(argv: list[str]) -> int:
     """Checks the recipe, launches the training and returns its exit status."""
-    if not argv or {"-h", "--help", "--help_all"} & set(argv):
-        types = (LaunchArguments, RunArguments, HICRAConfig, ModelConfig)
-        ours = [f.name for kind in types[:2] for f in fields(kind) if f.name not in _FIELDS_FOR_LATER.split()]
-        known = [*ours, *_FIELDS_TO_KNOW.split()]
-        print(parsing.help_text(PROG, DESCRIPTION, types, None if "--help_all" in argv else known))
-        return 0
     try:
         job = parse(argv)
         if job.asked.dry_run:
@@ -130,22 +93,23 @@ def run(argv: list[str]) -> int:
             return 0
         job = check(resolve(job))
     except (ValueError, OSError) as error:
-        parsing.stop(PROG, error)
+        stop(PROG, error)
     return launch(job)
 
 
 def parse(argv: list[str]) -> Job:
     """What the command line means; raises `ValueError` or `OSError` where it means nothing."""
-    argv = [part for argument in argv for part in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
+    argv = separated(argv)
     command = ["hicra", "train", *argv]
     for flag, value in (("--resume", "the folder of a run"), ("--accelerate_config", "a path or a name")):
         if argv[-1] == flag:
             raise ValueError(f"{flag} needs {value}")
-    asked, argv = parsing.OneLineParser((LaunchArguments,), PROG).parse_args_into_dataclasses(argv, True)
+    asked, argv = one_line_parser((LaunchArguments,), PROG).parse_args_into_dataclasses(argv, True)
     if asked.resume is not None:
         argv = _resume(Path(asked.resume), argv)
-    run_args, settings, model_args, flags = parsing.parse((RunArguments, Settings, ModelConfig), argv, PROG)
-    parsing.refuse_unknown(PROG, unknown_to_accelerate(flags))
+    run_args, settings, model_args, flags = parse_fields((RunArguments, Settings, ModelConfig), argv, PROG)
+    if unknown := unknown_to_accelerate(flags):
+        raise ValueError(f"unknown arguments: {' '.join(unknown)}")
     arguments = launch_arguments(run_args.accelerate_config, flags)
     asked_for = read_launch(arguments)
     given = _given(argv)
@@ -194,6 +158,7 @@ def check(job: Job) -> Job:
 def launch(job: Job) -> int:
     """Runs the processes that train, says in a last line how they failed, and returns their exit status."""
     name, output_dir = job.run_args.accelerate_config, job.config.output_dir
+    assert output_dir is not None
     file = config_file(name) if name else None
     with tempfile.TemporaryDirectory() as status:
         recipe = Path(status, "recipe.yaml")
