@@ -49,6 +49,7 @@ _BARE = (
     r"元|円|块|角|厘米|千米|公里|米|千克|公斤|克|秒|分钟|小时|天|年|个|人|种|度|岁|руб\.?|см|км|м|кг)"
 )
 _TRAILING_UNIT = re.compile(rf"(?<=[\d}})\s%])\s*({_BARE})(?:\s*\^\s*\{{?\s*[23]\s*\}}?)?\s*$")
+_OHM = re.compile(r"(?<=[\d}])(?: ?\\text\{ ?[kM] ?\} ?| )\\Omega$")
 _SCALE = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _SCALED = re.compile(rf"(?<=\d) ?(?:(\\text\{{ ?)({'|'.join(_SCALE)})s?\b ?|({'|'.join(_SCALE)})s?\b)(?! ?of)")
 _DOZEN = re.compile(r"(?<=\d) ?\\text\{ ?dozens? ?\}|(?<=\d) ?dozens?\b")
@@ -76,7 +77,7 @@ def without_unit(text: str) -> str:
     match = _TRAILING_TEXT.search(text)
     if match:
         return text[: match.start()].rstrip() if _is_unit(match[1]) else text
-    match = _TRAILING_UNIT.search(text)
+    match = _TRAILING_UNIT.search(text) or _OHM.search(text)
     return text[: match.start()].rstrip() if match and match.start() else text
 
 
