@@ -5,6 +5,7 @@ import re
 
 _TOKEN = re.compile(r" *(\\[a-zA-Z]+|\\.|.)", re.DOTALL)
 _ARGUMENTS = {r"\frac": 2, r"\binom": 2, r"\sqrt": 1, "^": 1, "_": 1}
+_OPENING, _CLOSING = re.compile(r"(?<!\\)\{"), re.compile(r"(?<!\\)\}")
 _ROOT = re.compile(r" *\[([^\[\]]*)\]")
 _NO_ARGUMENT = frozenset("})](&,;=<>+'^_")
 _MAX_DEPTH = 60
@@ -12,7 +13,8 @@ _MAX_DEPTH = 60
 
 def braced(text: str, depth: int = 0) -> str:
     r"""
-    LaTeX with braces round every argument of a fraction, a root, a binomial, a power and an index.
+    LaTeX with braces round every argument of a fraction, a root, a binomial, a power and an index; the same where
+    braces do not match.
 
     Example:
 
@@ -21,7 +23,7 @@ def braced(text: str, depth: int = 0) -> str:
     ('\\frac{\\pi}{4}+\\sqrt{\\frac{1}{2}}', 'x^2_1')
     ```
     """
-    if depth > _MAX_DEPTH:
+    if depth > _MAX_DEPTH or (depth == 0 and len(_OPENING.findall(text)) != len(_CLOSING.findall(text))):
         return text
     written, at = [], 0
     while token := _TOKEN.match(text, at):
