@@ -13,7 +13,7 @@ import time
 import psutil
 import pytest
 
-from hicra_trl.rewards import BoxedAccuracyReward, Grader
+from hicra_trl.rewards import BoxedAccuracyReward, Grader, workers
 
 
 RUNNING = "import os, signal, sys, time\nfrom hicra_trl.rewards import Grader\n"
@@ -217,15 +217,16 @@ def test_memory_has_a_limit_and_what_exceeds_it_harms_nothing(started):
         assert peaks and max(peaks) <= limit
 
 
-def test_a_hundred_hanging_answers_do_not_starve_the_right_ones():
+def test_a_hundred_hanging_answers_do_not_starve_the_right_ones(started):
     pairs = [hanging(n) for n in range(2, 102)]
     at = range(0, 120, 6)
     for position, n in zip(at, range(2, 22)):
         pairs.insert(position, benign(n))
     with Grader(num_workers=2) as grader:
-        begin = time.monotonic()
         verdicts = grade_all(grader, pairs)
-        assert time.monotonic() - begin < 20
+        # Twelve seconds of each of the two, on the clock too where each has a processor.
+        spent = started()[0].cpu_times()
+        assert spent.children_user + spent.children_system < 30
     assert [index for index, verdict in enumerate(verdicts) if verdict.correct] == list(at)
     assert sum(verdict.failure == "timeout" for verdict in verdicts) == 100
 
@@ -325,6 +326,41 @@ def test_a_fork_has_workers_of_its_own_and_the_parent_keeps_its(grader, started)
     os.waitpid(child, 0)
     assert correct(grader, benign(5), benign(6)) == [True, True]
     assert set(family) <= set(started())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities and processors of processes are Linux's")
+def test_a_busy_machine_makes_no_right_answer_wrong(started):
+    burn = "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"
+    with Grader(num_workers=1, timeout=0.1, batch_timeout=0.2) as grader:
+        assert correct(grader, benign(2)) == [True]
+        busy = [subprocess.Popen([sys.executable, "-c", burn]) for _ in range(2)]
+        try:
+            for process in started():
+                if process.pid not in {burner.pid for burner in busy}:
+                    os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
+                    os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
+            pairs = [(rf"\boxed{{(x+{n})^6-(x+{n})^5}}", rf"(x+{n})^5(x+{n - 1})") for n in range(2, 12)]
+            assert correct(grader, *pairs) == [True] * len(pairs)
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
+
+
+def test_a_task_waits_for_a_processor_as_long_as_it_takes(started, capsys, monkeypatch):
+    with Grader(num_workers=1, timeout=0.1, batch_timeout=0.2) as grader:
+        assert correct(grader, benign(2)) == [True]
+        worker = started()[-1]
+        # As the system would say of one that is given no processor.
+        monkeypatch.setattr(workers, "_state_and_seconds", lambda pid, before: ("R", 0.0))
+        worker.suspend()
+        resumed = threading.Timer(0.6, worker.resume)
+        resumed.start()
+        begin = time.monotonic()
+        assert correct(grader, benign(3)) == [True]
+        assert time.monotonic() - begin > 0.5
+        resumed.join()
+    assert "the machine is busy" in capsys.readouterr().err
 
 
 @pytest.fixture

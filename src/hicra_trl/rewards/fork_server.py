@@ -49,6 +49,9 @@ _FIRST_PAIRS = (
     ("x_1+x_2", "x_2+x_1"),
     (r"3+4i", "5"),
     ("0.75x", r"\frac{3}{4}x"),
+    ("-3<x<3", "x^2<9"),
+    (r"I=\frac{U}{R}", "U=RI"),
+    (r"\pi", "3.141593"),
 )
 # A worker that once held this fraction of its memory is not used again.
 _SPENT = 4

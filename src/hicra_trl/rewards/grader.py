@@ -38,7 +38,7 @@ class Grader:
     r"""
     Grades batches of completions in a bounded time, whatever they hold.
 
-    Numbers, words, options and the structure of answers are compared at once. Expressions go to math-verify in worker
+    Numbers, words, options and the structure of answers are compared at once. Expressions are compared in worker
     processes that start when the first one comes, and are killed when they take too long, too much memory, or crash.
     Verdicts are kept: within a group, and from step to step, the same answers come again. Any thread may call it.
 
@@ -46,10 +46,11 @@ class Grader:
         num_workers (`int`, *optional*):
             Worker processes. Defaults to one per CPU core, at most 4.
         timeout (`float`, *optional*, defaults to `3.0`):
-            Seconds for one comparison.
+            Seconds of a processor for one comparison.
         batch_timeout (`float`, *optional*, defaults to `12.0`):
-            Seconds for all comparisons of one call, in proportion more where there are more than 128. Where they
-            could not all have `timeout`, they have equal and growing shares of it in turn.
+            Seconds for all comparisons of one call, in proportion more where there are more than 128; on a busy
+            machine it waits longer. Where they could not all have `timeout`, they have equal and growing shares of it
+            in turn.
         memory_limit (`int`, *optional*, defaults to 2 GiB):
             Address space of a worker, in bytes.
         after_think (`bool`, *optional*, defaults to `False`):

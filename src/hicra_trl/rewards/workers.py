@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal
 
+from ..terminal import say
+
 
 # One message each way between a process and its fork server: what to do, and a process id.
 MESSAGE = struct.Struct("!cq")
@@ -27,6 +29,10 @@ _TASKS_PER_BATCH = 128
 # Seconds of a task in the first round, and how much more it has in the next.
 _FIRST_SHARE = 0.05
 _GROWTH = 4
+# How much longer than it should take a batch may take in silence.
+_PATIENCE = 2
+# Computing, or waiting for a processor or the disk.
+_RUNNABLE = ("R", "D")
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -65,6 +71,9 @@ class Workers:
         self.memory = memory
         self._fork_server: _ForkServer | None = None
         self._idle: list[_Worker] = []
+        self._has_complained = False
+        # Processor seconds that the batch still has.
+        self._left = 0.0
         self._owner = os.getpid()
 
     def run(self, tasks: Sequence[dict[str, Any]], timeout: float, batch_timeout: float) -> list[Any]:
@@ -73,8 +82,8 @@ class Workers:
 
         Each task may take `timeout` seconds if all of them together then end within `batch_timeout`. Otherwise there
         are rounds: in the first each task has 0.05 seconds, and in each that follows four times as many, until it is
-        done or the time is over. So many that hang cannot starve the others. What a task has is processor time, so
-        that a busy machine takes nothing away from it.
+        done or the time is over. So many that hang cannot starve the others. All of this is processor time: on a busy
+        machine it takes longer, and takes nothing away from any task.
 
         Args:
             tasks (`Sequence[dict]`):
@@ -82,7 +91,8 @@ class Workers:
             timeout (`float`):
                 Seconds for one task.
             batch_timeout (`float`):
-                Seconds for all of them, the start of the fork server apart; in proportion more for more than 128.
+                Seconds for all of them, the start of the fork server apart, if every worker has a processor; in
+                proportion more for more than 128.
 
         Returns:
             `list`: a reply, or [`Failed`], for each task in order.
@@ -95,10 +105,19 @@ class Workers:
             return results
         try:
             self._idle.append(self._take())
-            end = time.monotonic() + batch_timeout * max(1.0, len(tasks) / _TASKS_PER_BATCH)
+            for worker in self._idle:
+                worker.used()
+            began, seconds = time.monotonic(), batch_timeout * max(1.0, len(tasks) / _TASKS_PER_BATCH)
+            self._left = self.num_workers * seconds
             share = timeout if batch_timeout * self.num_workers >= timeout * len(tasks) else _FIRST_SHARE
-            while self._work(tasks, share, timeout, end, results) and share < timeout:
+            while self._work(tasks, share, timeout, results) and share < timeout:
                 share = min(_GROWTH * share, timeout)
+            waited = time.monotonic() - began
+            if waited > _PATIENCE * seconds and not self._has_complained:
+                self._has_complained = True
+                say(
+                    f"the machine is busy: grading a batch took {waited:.0f} s, where {seconds:.0f} s should be enough"
+                )
         except BaseException:
             # Ctrl-C among others: what is under way must not answer the next batch.
             self.close()
@@ -111,24 +130,24 @@ class Workers:
         if fork_server is not None:
             fork_server.end()
 
-    def _work(
-        self, tasks: Sequence[dict[str, Any]], share: float, timeout: float, end: float, results: list[Any]
-    ) -> bool:
+    def _work(self, tasks: Sequence[dict[str, Any]], share: float, timeout: float, results: list[Any]) -> bool:
         """
-        One round: fills in results; a task is killed after `share` seconds of processor time, or `timeout` of any.
+        One round: fills in results; a task is killed after `share` seconds of processor time, or `timeout` on the
+        clock if it does not even want a processor.
 
         Returns whether there is something left to do, and time to do it.
         """
         queue = deque(at for at, result in enumerate(results) if result == Failed("timeout", hurried=True))
         died: set[int] = set()
         busy: dict[Connection, _Worker] = {}
-        while busy or (queue and time.monotonic() < end):
-            while queue and len(busy) < self.num_workers and time.monotonic() < end:
+        while busy or (queue and self._left > 0):
+            while queue and len(busy) < self.num_workers and self._left > 0:
                 worker = self._take()
+                self._left -= worker.used()
                 worker.start(queue.popleft(), tasks, share)
                 busy[worker.connection] = worker
-            soonest = min((worker.look_at for worker in busy.values()), default=end)
-            for connection in wait(list(busy), max(0.0, min(soonest, end) - time.monotonic())):
+            soonest = min(worker.look_at for worker in busy.values()) if busy else 0.0
+            for connection in wait(list(busy), max(0.0, soonest - time.monotonic())):
                 worker = busy.pop(connection)
                 reply = worker.reply()
                 if reply == Failed("crash") and worker.task not in died:
@@ -142,13 +161,14 @@ class Workers:
                 else:
                     self._idle.append(worker)
             now = time.monotonic()
-            for worker in [worker for worker in busy.values() if min(worker.look_at, end) <= now]:
-                late = now - worker.started >= timeout
-                if late or now >= end or worker.overspent(share):
+            for worker in [worker for worker in busy.values() if worker.look_at <= now]:
+                self._left -= worker.used()
+                late = worker.stuck(timeout) or (share >= timeout and worker.overspent(share))
+                if late or self._left <= 0 or worker.overspent(share):
                     self._fork_server.kill(busy.pop(worker.connection))
                     if late:
                         results[worker.task] = Failed("timeout")
-        return Failed("timeout", hurried=True) in results and time.monotonic() < end
+        return Failed("timeout", hurried=True) in results and self._left > 0
 
     def _take(self) -> "_Worker":
         if self._idle:
@@ -168,9 +188,10 @@ class _Worker:
         self.connection = connection
         self.tasks_done = 0
         self.spent = False
+        self._state, self._seen = _state_and_seconds(pid, 0.0)
 
     def start(self, task: int, tasks: Sequence[dict[str, Any]], share: float) -> None:
-        self.task, self.started, self._spent_before = task, time.monotonic(), _processor_seconds(self.pid)
+        self.task, self.started, self._before = task, time.monotonic(), self._seen
         self.look_at = self.started + share
         try:
             self.connection.send_bytes(json.dumps(tasks[task]).encode())
@@ -178,11 +199,21 @@ class _Worker:
             # It was killed while it was idle; reply() reports that.
             return
 
+    def used(self) -> float:
+        """Processor time that it has had since it was asked last."""
+        before = self._seen
+        self._state, self._seen = _state_and_seconds(self.pid, before)
+        return self._seen - before
+
     def overspent(self, share: float) -> bool:
         """Whether the task had its share; if not, when to look again is set to when it may have had it."""
-        left = share - (_processor_seconds(self.pid) - self._spent_before)
+        left = share - (self._seen - self._before)
         self.look_at = time.monotonic() + max(left, _TICK)
         return left < _TICK
+
+    def stuck(self, timeout: float) -> bool:
+        """Whether its time is over and it does not wait for a processor, as on a busy machine."""
+        return time.monotonic() - self.started >= timeout and self._state not in _RUNNABLE
 
     def reply(self) -> Any:
         self.tasks_done += 1
@@ -239,10 +270,13 @@ def _end(control: socket.socket, process: subprocess.Popen) -> None:
         process.wait()
 
 
-def _processor_seconds(pid: int) -> float:
-    """Processor time that a process has had; where the system does not say, the time on the clock."""
+def _state_and_seconds(pid: int, before: float) -> tuple[str, float]:
+    """
+    What a process does, and the processor time that it has had: as much as before, if it has ended; the time on the
+    clock, where the system does not say.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return time.monotonic()
-    return (int(fields[11]) + int(fields[12])) * _TICK
+        return "", before if sys.platform == "linux" else time.monotonic()
+    return fields[0], (int(fields[11]) + int(fields[12])) * _TICK

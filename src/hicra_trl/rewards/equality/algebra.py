@@ -1,53 +1,41 @@
-"""Equality of expressions by math-verify. It runs in processes that can be killed: nothing here bounds its time."""
+"""Equality of expressions. It runs in processes that can be killed: nothing here bounds its time."""
 
-import logging
 import re
-from functools import lru_cache
 
-from latex2sympy2_extended import NormalizationConfig
-from math_verify import LatexExtractionConfig, parse, verify
-from sympy import Add, Basic, Expr, Function, Limit, MatrixBase, Mul, Pow, Symbol, nan, oo, simplify, zoo
-from sympy.concrete.expr_with_limits import ExprWithLimits
+from sympy import Basic, E, Expr, MatrixBase, MatrixExpr, Mul, Set, Symbol, Tuple
 
-from .capitals import renamed
-
-
-# Units are gone already, and math-verify would take the c of mc^2 for one.
-_NORMALIZATION = NormalizationConfig(
-    basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="last", equations=False
-)
-_EXTRACTION = [
-    LatexExtractionConfig(
-        try_extract_without_anchor=False, boxed_match_priority=0, normalization_config=_NORMALIZATION
-    )
-]
-# Names that its grammar has no place for: E with an index (E alone is Euler's number), the index of the sun; and
-# gamma, which is a function there, of its powers and indices too: \gamma^2 - 1 is infinite.
-_NAMES = (
-    (re.compile(r"(?<![\\a-zA-Z])E(?=_)"), r"\\Upsilon "),
-    (re.compile(r"_\{?\\odot(?![a-zA-Z])\}?"), "_{0}"),
-    (re.compile(r"\\(?:gamma(?![a-zA-Z])|Gamma(?![a-zA-Z(]))"), r"\\omicron "),
-)
-# It adds numbers that stand side by side, as those of 1\frac{1}{2}: 2(3) is 5 there. And \pi(3) is a function of 3.
-_FACTOR = re.compile(r"\)(?=\(|\d|\\frac)|(?<![\d._^a-zA-Z])\d[\d.]*(?=\([^a-zA-Z()]*\)|\(\\frac)|\\pi ?(?=\()")
-_INFINITE = (oo, -oo, zoo, nan)
-# It warns at every call that no timeout of its own is set.
-logging.getLogger("math_verify").setLevel(logging.CRITICAL)
+from ..gold import Gold
+from .numbers import Number, read_number
+from .reading import read
+from .relations import is_relation, same_relation, same_solutions
+from .sets import same_set
+from .values import DIGITS, fraction, same_value
 
 
-def equal(answer: str, gold: str) -> bool:
+_SENTENCE = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{2,} [a-z]{2,}(?![a-zA-Z}])")
+
+
+def equal(answer: str, gold: str, tolerance: Gold | None = None) -> bool:
     """
     Whether two expressions, as [`~hicra_trl.rewards.equality.notation.plain`] leaves them, are equal.
+
+    Args:
+        answer (`str`):
+            An expression.
+        gold (`str`):
+            What it is compared with; an inequality may be answered by the set of its solutions, but not the other way.
+        tolerance ([`Gold`], *optional*):
+            Whose precision and tolerances hold; then both must be numbers.
 
     Raises:
         `MemoryError`: if the process may not have the memory that this takes.
     """
+    if answer == gold:
+        return True
     try:
-        ours, theirs = read(answer), read(gold)
-        # The order matters: verify is not symmetric.
-        return bool(ours and theirs) and (
-            verify(theirs, ours, timeout_seconds=None, raise_on_error=True) or _is_symbol(ours[0], theirs[0])
-        )
+        if tolerance is not None:
+            return _near(answer, gold, tolerance)
+        return _same_but_for_percent(answer, gold)
     except MemoryError:
         raise
     except Exception:
@@ -55,34 +43,73 @@ def equal(answer: str, gold: str) -> bool:
         return False
 
 
-def _is_symbol(ours: Basic | MatrixBase | str, theirs: Basic | MatrixBase | str) -> bool:
-    """Whether one is a symbol and the other, unevaluated, comes to it: math-verify compares their texts."""
-    one, other = sorted((ours, theirs), key=lambda part: not isinstance(part, Symbol))
-    return isinstance(one, Symbol) and isinstance(other, Expr) and simplify(other - one) == 0
-
-
-@lru_cache(maxsize=1000)
-def read(expression: str) -> list[Basic | MatrixBase | str]:
-    """What math-verify reads in an expression: SymPy objects and the text, or the text alone where it has no sense."""
-    # There, I is the imaginary unit, with any index.
-    expression = renamed(expression, {"I": r"\vartheta "})
-    for name, replacement in _NAMES:
-        expression = name.sub(replacement, expression)
-    expression = _FACTOR.sub(r"\g<0>\\cdot ", expression)
-    parts = parse(f"\\boxed{{{expression}}}", extraction_config=_EXTRACTION, parsing_timeout=None)
-    # SymPy simplifies the difference between such an expression and a number to 0 now and then.
-    return [part for part in parts if isinstance(part, str) or not reckons_with_infinity(part)]
-
-
-def reckons_with_infinity(expression: Basic | MatrixBase) -> bool:
-    """Whether infinity is calculated with, as in oo + 1; as a value, an end of an interval or a limit it is none."""
-    parts = expression.flat() if isinstance(expression, MatrixBase) else expression.args
-    if isinstance(expression, (ExprWithLimits, Limit)):
-        parts = parts[:1]
-    operation = isinstance(expression, (Add, Mul, Pow, Function))
-    return any((operation and part in _INFINITE) or reckons_with_infinity(part) for part in parts)
-
-
 def understood(expression: str) -> bool:
-    """Whether math-verify reads mathematics in an expression."""
-    return any(not isinstance(part, str) for part in read(expression))
+    """Whether an expression has a meaning. Of a sentence, the parser would take each letter for a variable."""
+    return not _SENTENCE.search(expression) and read(expression) is not None
+
+
+def _same_but_for_percent(answer: str, gold: str) -> bool:
+    """A percent sign counts as a unit, and as a hundredth."""
+    percent = answer.endswith("%"), gold.endswith("%")
+    left, right = answer.rstrip("%"), gold.rstrip("%")
+    if _same(left, right):
+        return True
+    if percent[0] == percent[1]:
+        return False
+    return _same(*(rf"\frac{{{text}}}{{100}}" if of else text for text, of in zip((left, right), percent)))
+
+
+def _same(answer: str, gold: str) -> bool:
+    ours, theirs = read(answer), read(gold)
+    if ours is None or theirs is None:
+        return False
+    if is_relation(theirs):
+        return same_relation(ours, theirs) if is_relation(ours) else _solves(ours, theirs)
+    if isinstance(ours, (Set, Tuple)) or isinstance(theirs, (Set, Tuple)):
+        return same_set(ours, theirs)
+    if isinstance(ours, (MatrixBase, MatrixExpr)) and isinstance(theirs, (MatrixBase, MatrixExpr)):
+        ours, theirs = ours.doit(), theirs.doit()
+        return ours.shape == theirs.shape and all(map(same_value, ours.flat(), theirs.flat()))
+    if not isinstance(ours, Expr) or not isinstance(theirs, Expr) or ours.is_Matrix or theirs.is_Matrix:
+        return False
+    if Symbol in (type(ours), type(theirs)) and _letters(ours) == _letters(theirs) is not None:
+        return True
+    return same_value(ours, theirs) or _rounded(answer, theirs) or _rounded(gold, ours)
+
+
+def _solves(ours: Basic, theirs: Basic) -> bool:
+    return isinstance(ours, Set) and same_solutions(ours, theirs)
+
+
+def _rounded(decimal: str, other: Expr) -> bool:
+    """Whether a decimal is the other value, rounded."""
+    number = read_number(decimal)
+    if number is None or not number.decimals:
+        return False
+    value = fraction(other, len(decimal) + DIGITS)
+    return value is not None and number.equals(Number(value, None))
+
+
+def _near(answer: str, gold: str, tolerance: Gold) -> bool:
+    ours, theirs = _number(answer), _number(gold)
+    if ours is None or theirs is None:
+        return False
+    places = tolerance.precision
+    rounded = theirs if places is None else Number(round(theirs.value, places), None)
+    return ours.near(rounded, places, tolerance.absolute_tolerance, tolerance.relative_tolerance)
+
+
+def _number(text: str) -> Number | None:
+    number = read_number(text)
+    if number is None and isinstance(meaning := read(text), Expr):
+        value = fraction(meaning)
+        number = None if value is None else Number(value, None)
+    return number
+
+
+def _letters(expression: Basic) -> str | None:
+    r"""The letters of a symbol or a product of symbols: \text{AB} is one, AB are two."""
+    factors = expression.args if isinstance(expression, Mul) else (expression,)
+    if not all(factor == E or isinstance(factor, Symbol) for factor in factors):
+        return None
+    return "".join("e" if factor == E else factor.name for factor in factors).lower()

@@ -2,34 +2,37 @@ r"""When two answers are equal: text, numbers, options, structure; what is left 
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from ..gold import Gold
 from .capitals import other_names, renamed
+from .names import MAX_EQUALITIES, is_name, letters, negates, split_name
 from .notation import option_letter, plain, words
 from .numbers import read_number
-from .parts import Parts, read_parts, unbracketed
+from .parts import Parts, read_parts, split, unbracketed
+from .units import said_beside, without_unit
 
 
-Algebra = Callable[[str, str], bool]
+Algebra = Callable[..., bool]
 
-_RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|approx|equiv)(?![a-zA-Z])")
-_UNEVALUATED = re.compile(r"\\(?:sum|prod|int|iint|oint|lim|bigcup|bigcap|ldots|fbox)(?![a-zA-Z])")
-_NAME = re.compile(
-    r"(?=\\?[a-zA-Z]|\([a-zA-Z])"
-    r"(?:[ a-zA-Z']|\\(?!frac|sqrt|sum|int|log|ln|sin|cos|tan|binom|not|neg|lnot|pm)[a-zA-Z]++|\{[a-zA-Z0-9 \\]*\}"
-    r"|_[a-zA-Z0-9]|_(?=\{)|\^\{?\\prime\}?|\([a-zA-Z0-9, ]*\))*+"
+_RELATIONS = ("<", ">", *(rf"\{name}" for name in ("le", "ge", "ne", "approx", "equiv")))
+_UNEVALUATED = re.compile(
+    r"\\(?:sum|prod|int|iint|oint|lim|bigcup|bigcap|ldots|fbox|partial|[bp]?mod)(?![a-zA-Z])"
+    r"|\\frac\{ ?d ?[^{}]*\}\{ ?d ?[a-zA-Z]"
 )
+_OPERATION_ON_SETS = re.compile(r"\\(?:setminus|cap)(?![a-zA-Z])")
+_SET_BUILDER = re.compile(
+    r"\\\{ ?([a-zA-Z]) ?(?:\\in ?\(-\\infty ?,\\infty ?\))? ?(?:\||:|\\(?:mid|vert|colon)(?![a-zA-Z])) ?(.*)\\\}"
+)
+_CLOSED_AT_INFINITY = re.compile(r"\\infty ?\]|\[ ?-\\infty")
 _NUMBER_IN_TEXT = re.compile(r"\\text\{[^{}]*\d")
-_VARIABLE = re.compile(
-    r"\\(?:alpha|beta|gamma|delta|epsilon|varepsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|rho|sigma|tau|upsilon|"
-    r"phi|varphi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Sigma|Phi|Psi|Omega)(?![a-zA-Z])|(?<![\\a-zA-Z])[a-zA-Z]"
-)
-_NEGATION = re.compile(r"\bnot?\b|\\(?:not|neg|lnot)")
 # Digits of a number in another base; not a variable with an index.
-_BASE = re.compile(r"(?=[A-Z]*\d)([0-9A-Z]+)_\{?(\d+)\}?", re.ASCII)
-_MEMBER = re.compile(r"\\in(?![a-zA-Z])\s*")
-MAX_NAME_CHARACTERS = 40
-MAX_EQUALITIES = 10
+_BASE = re.compile(r"(?=[A-Z]*\d)([0-9A-Z]+)_\{?\(?(?:(\d+)|\\text\{ ?([a-z]+) ?\})\)?\}?", re.ASCII)
+_BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
+          "ten": "10", "twelve": "12", "sixteen": "16"}  # fmt: skip
+_OPTION_WORD = re.compile(r"(?:the )?(?:option|choice|answer)(?: is)? ?:? ?\(?([a-z])\)?")
+_OPTION_BEHIND = re.compile(r"(.*\S) ?\(([A-Z])\)")
+_WORD = re.compile(r"[^\W\d_]\.?[^\W\d_]")
 
 
 def same_answer(answer: str, gold: Gold, algebra: Algebra | None = None) -> bool | None:
@@ -41,8 +44,9 @@ def same_answer(answer: str, gold: Gold, algebra: Algebra | None = None) -> bool
             Content of a box.
         gold ([`Gold`]):
             The right answer.
-        algebra (`Callable[[str, str], bool]`, *optional*):
-            Decides whether two expressions (answer, gold) are equal. It may take forever, so it belongs into a process
+        algebra (`Callable[..., bool]`, *optional*):
+            Decides whether two expressions (answer, gold) are equal, or near enough to each other by the tolerances of
+            the [`Gold`] that is its third argument. It may take forever, so it belongs into a process
             that can be killed.
 
     Returns:
@@ -59,6 +63,10 @@ def same_answer(answer: str, gold: Gold, algebra: Algebra | None = None) -> bool
         return True
     if gold.choices:
         return _same_option(plain(answer), plain(gold.answer), tuple(map(plain, gold.choices)))
+    if _WORD.search(answer) and _WORD.search(gold.answer):
+        verdict = _said_alike(*(plain(text, units=True) for text in (answer, gold.answer)))
+        if verdict is not None:
+            return verdict
     # As they stand first: most answers are numbers, and reading one costs a twentieth of a plain form.
     for left, right in ((answer.strip(), gold.answer.strip()), (plain(answer), plain(gold.answer))):
         numbers = read_number(left), read_number(right)
@@ -67,9 +75,34 @@ def same_answer(answer: str, gold: Gold, algebra: Algebra | None = None) -> bool
                 numbers[1], gold.precision, gold.absolute_tolerance, gold.relative_tolerance
             )
     names = other_names(left, right) if algebra else {}
-    if not names:
-        return _same(left, right, algebra)
-    return _same(left, right, lambda a, b: algebra(renamed(a, names), renamed(b, names)))
+    decides = (lambda a, b, *near: algebra(renamed(a, names), renamed(b, names), *near)) if names else algebra
+    verdict = _same(left, right, decides)
+    if verdict is False and (gold.precision is not None or gold.absolute_tolerance or gold.relative_tolerance):
+        return _near(left, right, gold, decides)
+    return verdict
+
+
+def _said_alike(left: str, right: str) -> bool | None:
+    """
+    Whether two answers with their units are written alike. Different words behind their values are different answers:
+    p.m. and a.m., north and south; `None` if they leave that open.
+    """
+    if (
+        r"\text" in left
+        and r"\text" in right
+        and _untexted(left).replace(" ", "") == _untexted(right).replace(" ", "")
+    ):
+        return True
+    ours, theirs = said_beside(left), said_beside(right)
+    return False if ours and theirs and not (ours <= theirs or theirs <= ours) else None
+
+
+def _near(left: str, right: str, gold: Gold, algebra: Algebra | None) -> bool | None:
+    """Whether an expression comes near enough to another; `None` if `algebra` would have to say."""
+    left, right = ((split_name(text) or (None, text))[1] for text in (left, right))
+    if read_parts(left) or read_parts(right) or _is_related(left) or _is_related(right):
+        return False
+    return None if algebra is None else algebra(left, right, gold)
 
 
 def _same_option(left: str, right: str, choices: tuple[str, ...]) -> bool:
@@ -80,6 +113,12 @@ def _same_option(left: str, right: str, choices: tuple[str, ...]) -> bool:
 
 def _option(text: str, choices: tuple[str, ...]) -> int | None:
     # Where one option's text is another option's letter, it is the letter that was asked for.
+    if named := _OPTION_WORD.fullmatch(_untexted(text)):
+        text = named[1].upper()
+    if behind := _OPTION_BEHIND.fullmatch(text):
+        # 7 (B) is the option if it has that text.
+        at = ord(behind[2]) - ord("A")
+        return at if at < len(choices) and _option(behind[1], choices) == at else None
     for letter in (option_letter(text), option_letter(text, alone=False)):
         at = ord(letter) - ord("A") if letter else len(choices)
         if at < len(choices):
@@ -87,7 +126,7 @@ def _option(text: str, choices: tuple[str, ...]) -> int | None:
         for at, choice in enumerate(choices):
             if _folded(unbracketed(text)) == _folded(unbracketed(choice)):
                 return at
-    number = read_number(text)
+    number = read_number((split_name(text) or (None, text))[1])
     equal = [at for at, choice in enumerate(choices) if number and (n := read_number(choice)) and number.equals(n)]
     return equal[0] if len(equal) == 1 else None
 
@@ -108,26 +147,33 @@ def _same(left: str, right: str, algebra: Algebra | None) -> bool | None:
     option = option_letter(right)
     if option and (chosen := option_letter(left, alone=False)):
         return chosen == option
-    bases = _BASE.fullmatch(left), _BASE.fullmatch(right)
-    if bases[1] and (bases[0] or left.isalnum()):
+    bases = _based(left), _based(right)
+    if any(bases) and all(base or text.isalnum() for base, text in zip(bases, (left, right))):
         # The base may be left out, but not be another.
-        return left == bases[1][1] if bases[0] is None else bases[0].groups() == bases[1].groups()
-    if bases[0]:
-        return False
+        return (bases[0] or (left, bases[1][1])) == (bases[1] or (right, "10"))
     texts = words(left), words(right)
     if None not in texts:
         return texts[0] == texts[1]
     if r"\text" in left + right and _untexted(left) == _untexted(right):
         return True
-    if _RELATION.search(left) or _RELATION.search(right):
-        return _ask(left, right, algebra)
-    named = _split_name(left), _split_name(right)
+    conditions = _SET_BUILDER.fullmatch(left), _SET_BUILDER.fullmatch(right)
+    if any(conditions):
+        return _same_condition((left, right), conditions, algebra)
+    named = split_name(left), split_name(right)
+    if _is_related(left) or _is_related(right):
+        parts = read_parts(left), read_parts(right)
+        if None not in parts:
+            return _same_parts((left, right), parts, algebra)
+        # A set that x is in solves the inequality, not the name.
+        return _ask(named[0][1] if named[0] and not _is_related(left) else left, right, algebra)
     if all(named):
         same_name = named[0][0] == named[1][0]
         return _same(named[0][1], named[1][1], algebra) if same_name else _ask(left, right, algebra)
     parts = read_parts(left), read_parts(right)
     if any(named) and ("=" not in left or "=" not in right or any(parts)):
         return _same(*(pair[1] if pair else text for pair, text in zip(named, (left, right))), algebra)
+    if _OPERATION_ON_SETS.search(left) or _OPERATION_ON_SETS.search(right):
+        return _ask(left, right, algebra)
     if None in parts and any(pair and pair.kind.startswith("matrix") for pair in parts):
         return _ask(left, right, algebra)
     if any(parts):
@@ -135,10 +181,35 @@ def _same(left: str, right: str, algebra: Algebra | None) -> bool | None:
     return _same_equation(left, right, algebra)
 
 
+def _is_related(text: str) -> bool:
+    """Whether it is an inequality: outside of brackets, as those of P(X < 1) = 0.5."""
+    return len(split(text, _RELATIONS)) > 1
+
+
+def _based(text: str) -> tuple[str, str] | None:
+    """The digits and the base of a number in another base than ten."""
+    match = _BASE.fullmatch(text)
+    base = match and (match[2] or _BASES.get(match[3]))
+    return (match[1], base) if base else None
+
+
+def _same_condition(
+    texts: tuple[str, str], builders: tuple[re.Match[str] | None, re.Match[str] | None], algebra: Algebra | None
+) -> bool | None:
+    r"""Of \{x | x > 1\} the condition is compared, with a set too."""
+    left, right = (match[2] if match else text for text, match in zip(texts, builders))
+    if all(builders):
+        left = renamed(left, {builders[0][1]: builders[1][1]})
+    if builders[1] is None and not _is_related(right):
+        # An inequality may be answered by a set.
+        left, right = right, left
+    return _same(left, right, algebra)
+
+
 def _exact(text: str) -> str:
     r"""Of `x \approx 1.41` what is behind the name, of `\sqrt{2} \approx 1.41` what is in front."""
     value, sign, rounded = text.partition(r"\approx")
-    return rounded.strip() if sign and _is_name(value) else value.strip()
+    return rounded.strip() if sign and is_name(value) else value.strip()
 
 
 def _untexted(text: str) -> str:
@@ -152,8 +223,10 @@ def _same_parts(
         Parts("{}" if other is None or other.kind == "{}" else "list", (text,)) if parts is None else parts
         for text, parts, other in zip(texts, split, reversed(split))
     )
-    if not _kinds_agree(ours, theirs):
+    sets = [any(part.startswith(r"\{") for part in side.parts) for side in (ours, theirs)]
+    if not _kinds_agree(ours, theirs) or sets[0] != sets[1]:
         return False
+    ours, theirs = (replace(side, parts=tuple(map(without_unit, side.parts))) for side in (ours, theirs))
     if theirs.ordered or (ours.ordered and ours.kind != "()"):
         same_number = len(ours.parts) == len(theirs.parts)
         return same_number and _all(_same(a, b, algebra) for a, b in zip(ours.parts, theirs.parts))
@@ -200,49 +273,29 @@ def _matching(ours: tuple[str, ...], theirs: tuple[str, ...], algebra: Algebra |
 
 
 def _same_equation(left: str, right: str, algebra: Algebra | None) -> bool | None:
-    if left.count("=") > MAX_EQUALITIES or (_NEGATION.search(left) and not _NEGATION.search(right)):
+    ours, theirs = split(left, "="), split(right, "=")
+    if len(ours) > MAX_EQUALITIES + 1 or (negates(left) and not negates(right)):
         return False
-    if "=" in left and "=" not in right:
-        *members, last = left.split("=")
+    if len(theirs) > 1 and not any(map(letters, theirs)):
+        # All members of a chain of numbers are its value; others may be its name.
+        return _all(_same(one, theirs[-1], algebra) for one in (ours[-1], *(m for m in ours[:-1] if not letters(m))))
+    if len(ours) > 1 and len(theirs) == 1:
         # A name such as \sin x or m+n may stand for anything. What holds no letters but the gold answer's must equal
         # it, or 1=2=5 would be 5.
-        letters = _letters(right)
-        members = [member for member in members if _letters(member) <= letters]
-        return _all(_same(member, right, algebra) for member in (last, *members))
-    if "=" in right and "=" not in left:
-        return False
-    return _ask(left, right, algebra)
-
-
-def _letters(text: str) -> set[str]:
-    """Variables of an expression: letters, Greek ones too, but not those of a function's name."""
-    return set(_VARIABLE.findall(text)) - {"e", "i"}
-
-
-def _split_name(text: str) -> tuple[str, str] | None:
-    r"""`("x", "5")` of `x=5`, `("x", "[0,1]")` of `x\in[0,1]`; `None` if what stands on the left is no name."""
-    name, sign, value = text.partition("=")
-    if not sign or not _is_name(name):
-        member = _MEMBER.search(text)
-        if not member or not _is_name(text[: member.start()]):
-            return None
-        name, value = text[: member.start()], text[member.end() :]
-    # Of x=1,y=2 the name is not x.
-    assignments = "=" in value and ("," in value or ";" in value)
-    if not value.strip() or assignments or value.count("=") > MAX_EQUALITIES:
-        return None
-    return name.replace(" ", ""), value.strip()
-
-
-def _is_name(text: str) -> bool:
-    if len(text) > MAX_NAME_CHARACTERS or _NEGATION.search(text):
-        return False
-    return _NAME.fullmatch(text.strip()) is not None
+        known = letters(right)
+        members = [member for member in ours[:-1] if letters(member) <= known]
+        return _all(_same(member, right, algebra) for member in (ours[-1], *members))
+    # A value answers no equation.
+    return False if len(ours) == 1 < len(theirs) else _ask(left, right, algebra)
 
 
 def _ask(left: str, right: str, algebra: Algebra | None) -> bool | None:
-    """Leaves the decision to algebra, unless the answer repeats what was to be computed, or hides digits in text."""
-    if any(pattern.search(left) and not pattern.search(right) for pattern in (_UNEVALUATED, _NUMBER_IN_TEXT)):
+    """
+    Leaves the decision to algebra, unless the answer repeats what was to be computed, hides digits in text, or holds
+    infinity in a set of numbers.
+    """
+    patterns = (_UNEVALUATED, _NUMBER_IN_TEXT, _CLOSED_AT_INFINITY)
+    if any(pattern.search(left) and not pattern.search(right) for pattern in patterns):
         return False
     return None if algebra is None else algebra(left, right)
 
@@ -259,9 +312,9 @@ def expressions(answer: str) -> list[str]:
     ```
     """
     text = unbracketed(plain(answer))
-    if not text or read_number(text) or words(text) or option_letter(text):
+    if not text or read_number(text) or _based(text) or words(text) or option_letter(text):
         return []
-    if named := _split_name(text):
+    if named := split_name(text):
         return expressions(named[1])
     parts = read_parts(text)
     return [text] if parts is None else [piece for part in parts.parts for piece in expressions(part)]

@@ -3,20 +3,26 @@
 import re
 from functools import lru_cache
 
+from .arguments import braced
+from .fonts import without_fonts
+from .units import scaled, without_unit
+
 
 _CHARACTERS = str.maketrans(
     {
-        "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "÷": "/", "π": r"\pi ", "∞": r"\infty ", "°": "",
-        "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "±": r"\pm ", "√": r"\sqrt ", "’": "'", "\u00a0": " ",
+        "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "÷": "/", "π": r"\pi ", "∞": r"\infty ", "°": r"^\circ ",
+        "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "±": r"\pm ", "√": r"\sqrt ", "’": "'", "′": "'",
+        "″": "''", "\u00a0": " ", "ℝ": r"\mathbb{R}", "∈": r"\in ",
+        **dict.fromkeys("¥£€₹₩₽", ""),
     }
 )  # fmt: skip
-_UNITS = (
-    r"(?:square |cubic |sq\.? |cu\.? )?(?:millimeters?|centimeters?|kilometers?|meters?|metres?|cm|mm|km|ft|feet|foot|"
-    r"inch(?:es)?|in|yards?|yd|miles?|mi|mph|degrees?|deg|radians?|rad|seconds?|sec|minutes?|mins?|hours?|hrs?|days?|"
-    r"weeks?|months?|years?|dollars?|cents?|pounds?|lbs?|ounces?|oz|grams?|kg|liters?|litres?|mL|gallons?|units?|"
-    r"percent|pts?|points?)"
-)
 _FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|ln|log|exp|gcd|lcm|max|min|det|dim|deg|arg"
+_MOD = r"(?:\\[bp]?mod(?![a-zA-Z])|\\text\{ ?\(? ?mod(?:ulo)? ?\})"
+_MODULUS = r"(?:[a-zA-Z]|\d+)(?:\^(?:\w|\{\w+\}))?"
+_ANGLE = r"(?:\d+(?:\.\d+)?|\\frac\{\w+\}\{\w+\}|\\pi|\\[a-z]+|[a-zA-Z])"
+_CIRCLE = r"\^ ?(?:\{ ?(?:\\circ|\\degree) ?\}|\\circ(?![a-zA-Z]) ?)|\\degree(?![a-zA-Z]) ?"
+_TRIGONOMETRIC = r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])(?: ?\^ ?(?:\d|\{-?\d\}))? ?"
+_CURRENCY = r"(?:Rs\.?|USD|EUR|GBP|INR|RMB|CNY|US)"
 _SPACING = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -32,21 +38,26 @@ _SPACING = [
         (r"(?<!\\)\\[,;:> ]|~|\\q?quad(?![a-zA-Z])|\\(?:h|v)space\*?\{[^{}]*\}", " "),
     )
 ]
-_SPELLINGS = [
+_COMMANDS = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"\\boxed ?\{", "{"),
-        (r"\\(?:operatorname\*?|mathrm|text|textrm|mathop) ?\{ ?(" + _FUNCTIONS + r") ?\}", r"\\\1 "),
+        # A function has an argument: what stands last is a unit, a minute or a second.
+        (
+            r"\\(?:operatorname\*?|mathrm|text|textrm|mathop) ?\{ ?(" + _FUNCTIONS + r") ?\}(?! ?(?:$|[,;/)]|\\text))",
+            r"\\\1 ",
+        ),
         (r"\\text(?:rm|normal)? ?\{ ?([\d.,]+) ?\}", r"\1"),
         (r"\\text ?\{ ?([0-9A-Z]*\d[0-9A-Z]*) ?\}(?= ?_)", r"\1"),
         (r"\{([^{}]*)\\choose(?![a-zA-Z])([^{}]*)\}", r"\\binom{\1}{\2}"),
-        (r" ?\\(?:pmod ?\{?[^{}]*\}?|[bp]?mod(?![a-zA-Z]).*)$|(?<= )\(?\\text\{ ?mod ?\}.*$", ""),
         (r"\\equiv(?![a-zA-Z])", "="),
         (r"\\varnothing(?![a-zA-Z])", r"\\emptyset "),
         (r"\\mathbb ?\{?R\}?|\\R(?![a-zA-Z])", r"(-\\infty ,\\infty )"),
         (r"\\mathbb ([A-Z])(?![a-zA-Z])", r"\\mathbb{\1}"),
         (r"(?<=[\d}]) ?(?:\\cdot|\\times)? ?i(?![a-zA-Z])", "i"),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
+        (r"\\[dt]binom(?![a-zA-Z])", r"\\binom"),
+        (r"\\(?:backslash|smallsetminus)(?![a-zA-Z])", r"\\setminus "),
         (r"\\(?:leqslant|leqq|leq|le)(?![a-zA-Z])", r"\\le "),
         (r"\\(?:geqslant|geqq|geq|ge)(?![a-zA-Z])", r"\\ge "),
         (r"\\(?:neq|ne)(?![a-zA-Z])", r"\\ne "),
@@ -55,16 +66,22 @@ _SPELLINGS = [
         (r"\\lbrace(?![a-zA-Z])", r"\\{"),
         (r"\\rbrace(?![a-zA-Z])", r"\\}"),
         (r"\\(?:d|l|c|v)?dots[cbmio]?(?![a-zA-Z])", r"\\ldots "),
-        (r"\^ ?(?:\{ ?\\circ ?\}|\\circ(?![a-zA-Z])|\{ ?\\degree ?\})|\\degree(?![a-zA-Z])", ""),
+        # In an argument a degree is a number; elsewhere a unit, of which minutes are parts.
+        (
+            rf"({_TRIGONOMETRIC})(?:\( ?({_ANGLE}) ?(?:{_CIRCLE}) ?\)|({_ANGLE}) ?(?:{_CIRCLE}))",
+            r"\1(\2\3\\cdot \\frac{\\pi }{180})",
+        ),
+        (rf"(?<=\d) ?(?:{_CIRCLE}) ?(?=\d)", ":"),
+        (_CIRCLE, ""),
         (r"\\(?:text)?color ?\{[^{}]*\}|\\underline(?![a-zA-Z])|(?:\\\\)+ ?$", ""),
         (r"^ ?\\approx(?![a-zA-Z])", ""),
         (r"\+ ?(?=\\infty)", ""),
-        (r"\\(?:math(?:rm|bf|it|sf)|boldsymbol|textbf|textit|textrm|text)(?![a-zA-Z]) ?\{([a-zA-Z])\}", r"\1 "),
-        (
-            r"\\(?:mathrm|mathbf|mathit|mathsf|textbf|textit|textrm|textsf|textnormal|texttt|mbox|operatorname\*?|rm|bf)"
-            r"(?![a-zA-Z]) ?\{",
-            r"\\text{",
-        ),
+    )
+]
+_SPELLINGS = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (rf" ?\(?{_MOD} ?(?:\{{ ?{_MODULUS} ?\}}|\(? ?{_MODULUS} ?\)?) ?\)?$", ""),
         (r"\\text\{ ?\}", ""),
         (
             r"[,;]? ?\\text\{ ?(?:[,;]|[,;]? ?(?:and|or)) ?\}"
@@ -73,26 +90,18 @@ _SPELLINGS = [
         ),
         (r"\\text\{ ?(?:percent|\\?%) ?\}|\\%|(?<=\d) ?percent\b", "%"),
         (r"np\.(?=[a-z])", r"\\"),
+        (
+            rf"^ ?(?:\\text\{{ ?{_CURRENCY} ?\}}|{_CURRENCY} ?(?=\d)|\\(?:pounds|euro|texteuro)(?![a-zA-Z])) ?",
+            "",
+        ),
+        (
+            r"(\.\d*)\\(?:dot|bar|overline) ?\{? ?(\d) ?\}?(?:(\d*)\\(?:dot|bar) ?\{? ?(\d) ?\}?)?(?=\D|$)",
+            r"\1\\overline{\2\3\4}",
+        ),
     )
 ]
-_BARE_ARGUMENT = (
-    (re.compile(r"\\frac\s*(\d|[a-zA-Z])\s*(?=[\d{a-zA-Z\\])"), r"\\frac{\1}"),
-    (re.compile(r"(\\frac\s*\{[^{}]*\})\s*(\d|[a-zA-Z])"), r"\1{\2}"),
-    (re.compile(r"\\sqrt\s*(\d|[a-zA-Z])"), r"\\sqrt{\1}"),
-    (re.compile(r"([_^])\s*\{\s*(\w)\s*\}"), r"\1\2"),
-)
-_POWER = r"(?: ?\^ ?\{? ?-?\d ?\}?)?"
-_WORDS_IN_TEXT = r"\\text\{[^{}]*[a-zA-Z][^{}]*\}"
-_UNIT_IN_TEXT = rf"(?:{_WORDS_IN_TEXT}|\\frac\{{ ?{_WORDS_IN_TEXT} ?\}}\{{ ?{_WORDS_IN_TEXT} ?\}}){_POWER}"
-_TRAILING_TEXT = re.compile(
-    rf"(?<=[\w}})\]%!])(?: |\\cdot)?"
-    rf"({_UNIT_IN_TEXT}(?: ?(?:/|\\cdot)? ?{_UNIT_IN_TEXT})*+(?: ?/ ?[a-zA-Z]{{1,3}}{_POWER})?)$"
-)
-_TRAILING_UNIT = re.compile(rf"(?<=[\d}})\s%])\s*(?:{_UNITS})(?:\s*\^\s*\{{?\s*[23]\s*\}}?)?\s*$")
-_NO_UNIT = re.compile(
-    r"\b(?:if|when|where|for|and|or|is|are|not|all|any|with|then|such|mod|base|more|less|least|most|hundred|thousand|"
-    r"[mb]illion|trillion|dozen|half|pi|squared|cubed|times)\b"
-)
+_PRIMES = re.compile(r"\^ ?(?:\\prime(?![a-zA-Z])|\{ ?(?:\\prime ?)+\}) ?")
+_SCRIPT = re.compile(r"([_^])\s*\{\s*(\w)\s*\}")
 _SPACE_AROUND_SYMBOL = re.compile(r" ?([^\w ]) ?")
 _COMMAND_AND_LETTER = re.compile(r"(\\[a-zA-Z]+)(?: (?=[a-zA-Z]))?")
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
@@ -102,7 +111,7 @@ _OTHER_OPTION = re.compile(r"(?:^|[.,;: (])[A-Z](?=[.,;: )]|$)")
 
 
 @lru_cache(maxsize=10_000)
-def plain(answer: str) -> str:
+def plain(answer: str, units: bool = False) -> str:
     r"""
     An answer without what does not change its meaning: `$`, sizes, spacing, fonts, degree signs, units behind it, a
     final full stop; fractions, roots and relations are spelled in one way.
@@ -110,6 +119,8 @@ def plain(answer: str) -> str:
     Args:
         answer (`str`):
             Content of a box, or a gold answer.
+        units (`bool`, *optional*, defaults to `False`):
+            Whether the unit stays.
 
     Returns:
         `str`: LaTeX that is equal to another answer's if both differ in notation only.
@@ -126,11 +137,16 @@ def plain(answer: str) -> str:
         text = pattern.sub(replacement, text)
     # Before the patterns that allow for white space: long runs of it would take them cubic time.
     text = " ".join(text.split())
-    for pattern, replacement in (*_SPELLINGS, *_BARE_ARGUMENT):
+    text = _PRIMES.sub(lambda primes: "'" * primes[0].count("p"), text)
+    for pattern, replacement in _COMMANDS:
         text = pattern.sub(replacement, text)
+    text = without_fonts(text)
+    for pattern, replacement in _SPELLINGS:
+        text = pattern.sub(replacement, text)
+    text = _SCRIPT.sub(r"\1\2", scaled(braced(text)))
     text = " ".join(text.split()).rstrip(",;")
     text = text if text.endswith("..") else text.removesuffix(".").rstrip()
-    text = _without_unit(text)
+    text = text if units else without_unit(text)
     while text.startswith("{") and _wraps(text, 0, len(text) - 1):
         text = text[1:-1].strip()
     return _COMMAND_AND_LETTER.sub(_keep_apart, _SPACE_AROUND_SYMBOL.sub(r"\1", text))
@@ -184,14 +200,6 @@ def option_letter(answer: str, alone: bool = True) -> str | None:
 def _keep_apart(match: re.Match[str]) -> str:
     # Without its space \pi r would become \pir.
     return match[1] + (" " if match[0].endswith(" ") else "")
-
-
-def _without_unit(text: str) -> str:
-    match = _TRAILING_TEXT.search(text)
-    if match and not _NO_UNIT.search(match[1]):
-        return text[: match.start()].rstrip()
-    match = _TRAILING_UNIT.search(text)
-    return text[: match.start()].rstrip() if match and match.start() else text
 
 
 def _wraps(text: str, opening: int, closing: int) -> bool:

@@ -1,12 +1,13 @@
 """Answers of several parts: tuples, intervals, sets, unions, matrices, and several answers in one box."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
 _CLOSING = {"(": ")", "[": "]", r"\{": r"\}", r"\langle": r"\rangle"}
 _TOKEN = re.compile(r"\\\\|\\(?:[{}]|[a-zA-Z]+|.)|.", re.DOTALL)
-_MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL)
+_MATRIX = re.compile(r"\\begin\{([pbB]?matrix|array)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL)
 _PLUS_MINUS = re.compile(r"\\pm(?![a-zA-Z])\s*")
 _MINUS_PLUS = re.compile(r"\\mp(?![a-zA-Z])\s*")
 
@@ -57,9 +58,9 @@ def read_parts(text: str) -> Parts | None:
         if len({len(row) for row in rows}) == 1:
             return Parts(f"matrix {len(rows)}x{len(rows[0])}", tuple(cell.strip() for row in rows for cell in row))
         return None
-    if len(union := _split(text, (r"\cup",))) > 1:
+    if len(union := split(text, (r"\cup",))) > 1:
         return Parts("union", tuple(union))
-    if len(listed := _split(text, (",", ";"))) > 1:
+    if len(listed := split(text, (",", ";"))) > 1:
         return Parts("list", tuple(part for piece in listed for part in _both_signs(piece)))
     if bracketed := _bracketed(text):
         return bracketed
@@ -68,10 +69,25 @@ def read_parts(text: str) -> Parts | None:
 
 
 def unbracketed(text: str) -> str:
-    """`text` without round brackets around the whole of it."""
-    while text.startswith("(") and _closing(text, 0) == len(text) - 1 and len(_split(text[1:-1], (",", ";"))) == 1:
+    """`text` without braces, or round brackets that are no tuple's, around the whole of it."""
+    while (
+        text.startswith(("(", "{"))
+        and _closing(text, 0) == len(text) - 1
+        and (text[0] == "{" or len(split(text[1:-1], (",", ";"))) == 1)
+    ):
         text = text[1:-1].strip()
     return text
+
+
+def split(text: str, separators: Collection[str]) -> list[str]:
+    """The pieces of a text between separators that no bracket encloses."""
+    parts, depth, last = [], 0, 0
+    for token in _TOKEN.finditer(text):
+        depth += _step(token[0])
+        if depth == 0 and token[0] in separators:
+            parts.append(text[last : token.start()].strip())
+            last = token.end()
+    return [*parts, text[last:].strip()]
 
 
 def _bracketed(text: str) -> Parts | None:
@@ -79,7 +95,7 @@ def _bracketed(text: str) -> Parts | None:
     closing = next((bracket for bracket in _CLOSING.values() if text.endswith(bracket)), None)
     if opening is None or closing is None or _closing(text, 0) != len(text) - len(closing):
         return None
-    parts = _split(text[len(opening) : -len(closing)], (",", ";"))
+    parts = split(text[len(opening) : -len(closing)], (",", ";"))
     if opening == r"\{":
         signed = tuple(part for piece in parts for part in _both_signs(piece))
         return Parts("{}", signed) if closing == r"\}" and signed != ("",) else None
@@ -90,6 +106,9 @@ def _bracketed(text: str) -> Parts | None:
 
 
 def _both_signs(text: str) -> tuple[str, ...]:
+    if not _PLUS_MINUS.search(text):
+        # Alone, it is the same.
+        text = _MINUS_PLUS.sub(r"\\pm ", text)
     if not _PLUS_MINUS.search(text):
         return (text,)
     upper = _MINUS_PLUS.sub("-", _PLUS_MINUS.sub("+", text))
@@ -105,16 +124,6 @@ def _closing(text: str, start: int) -> int | None:
         if depth == 0:
             return token.start()
     return None
-
-
-def _split(text: str, separators: tuple[str, ...]) -> list[str]:
-    parts, depth, last = [], 0, 0
-    for token in _TOKEN.finditer(text):
-        depth += _step(token[0])
-        if depth == 0 and token[0] in separators:
-            parts.append(text[last : token.start()].strip())
-            last = token.end()
-    return [*parts, text[last:].strip()]
 
 
 def _step(token: str) -> int:
