@@ -140,7 +140,7 @@ WRONG = [
     (["train", "--config", "RECIPE", "--dataset_name", "no.jsonl"], "hicra train: no dataset file at no.jsonl"),
     (
         ["train", "--config", "RECIPE", "--gold_column", "gold"],
-        "hicra train: DATA has no column of gold answers: expected gold, got ['problem', 'answer']",
+        "hicra train: DATA has no column of gold answers: expected gold, got problem, answer",
     ),
     (
         ["train", "--config", "RECIPE", "--gold_column", "problem"],

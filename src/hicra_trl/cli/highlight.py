@@ -71,7 +71,7 @@ def read_texts(source: Path, limit: int) -> list[tuple[str, str]]:
             return [(source.name, source.read_text(encoding="utf-8"))]
         except UnicodeDecodeError:
             raise ValueError(f"{source} is neither a parquet file nor text in UTF-8") from None
-    rows = islice(stream_rows(source), limit)
+    rows = islice(stream_rows(str(source)), limit)
     return [(_heading(row.values), as_text(row.values.get("completion"), "completion", row.where)) for row in rows]
 
 

@@ -38,7 +38,7 @@ class EvalArguments:
     What is evaluated, and how it is sampled and judged.
 
     Args:
-        model (`str`):
+        model (`str`, *optional*, defaults to `""`):
             A folder, a model on the Hub, `"playground"` for the playground's base, or the name that a server knows.
         model_revision (`str`, *optional*):
             Branch, tag or commit of a model on the Hub.

@@ -142,6 +142,11 @@ class Attempt:
     steps: tuple[bool, ...] = ()
     refuted: bool = False
 
+    @property
+    def checked(self) -> bool:
+        """Whether the trace checked this candidate."""
+        return bool(self.steps)
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -232,7 +237,7 @@ def read_trace(completion: str, problem: Problem) -> Trace:
             signed = _signed(match["candidate"])
             legal = sorted(number for _, number in signed) == sorted(problem.numbers)
             attempts.append(Attempt(match["candidate"], legal, signed in refuted))
-        elif attempts and attempts[-1].legal and not attempts[-1].steps and (match := _CHECK.match(text, position)):
+        elif attempts and attempts[-1].legal and not attempts[-1].checked and (match := _CHECK.match(text, position)):
             attempts[-1] = _read_check(match, attempts[-1], problem)
             if attempts[-1].refuted:
                 refuted.add(_signed(attempts[-1].candidate))
