@@ -84,5 +84,5 @@ def take_apart(trainer, stopwatch):
     wrap("optimizer", trainer, "_clip_grad_norm")
     trainer.add_callback(OptimizerPhase(stopwatch))
     wrap("labeling", trainer.labeler, "label")
-    wrap("control tokens", trainer, "_control_tokens", "_log_overlap")
+    wrap("control tokens", trainer, "_control_tokens")
     wrap("measuring", trainer.dynamics["train"], "add_completions", "add_tokens", "add_groups", "compute")
