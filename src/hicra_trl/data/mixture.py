@@ -119,8 +119,7 @@ def has_images(prompts: Dataset) -> list[bool]:
         if column in prompts.column_names:
             filled: list[bool] = []
             for batch in prompts.select_columns(column).with_format("arrow").iter(1000):
-                assert isinstance(batch, pa.Table)
-                images = batch[column]
+                images = batch[column]  # pyright: ignore[reportCallIssue, reportArgumentType] (an Arrow table)
                 listed = pa.types.is_list(images.type) or pa.types.is_large_list(images.type)
                 counts = pc.call_function("list_value_length", [images]) if listed else images.is_valid()
                 filled += map(bool, counts.to_pylist())

@@ -88,7 +88,7 @@ def sample(
         for start in range(0, len(repeated), batch_size):
             prompts = [problem.prompt for problem in repeated[start : start + batch_size]]
             inputs = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left").to(model.device)
-            output = model.generate(
+            output = model.generate(  # pyright: ignore[reportCallIssue]
                 **inputs,
                 do_sample=True,
                 temperature=temperature,

@@ -153,8 +153,8 @@ def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> Q
             head_dim=32,
             max_position_embeddings=512,
             tie_word_embeddings=True,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.vocab[EOS],
+            pad_token_id=tokenizer.vocab[PAD],
             bos_token_id=None,
         )
     )
@@ -183,7 +183,7 @@ def _batches(
     tokenizer: PreTrainedTokenizerFast, config: PretrainConfig, rng: random.Random
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yields input ids and labels, both (B, T), in batches of similar length."""
-    drilled = round(config.drill_share * config.steps)
+    drilled, pad = round(config.drill_share * config.steps), tokenizer.vocab[PAD]
     for first in range(0, config.steps, CHUNK):
         count = min(CHUNK, config.steps - first) * config.batch_size
         if first < drilled:
@@ -198,7 +198,7 @@ def _batches(
         for start in starts:
             batch = rows[start : start + config.batch_size]
             width = max(len(prompt) + len(completion) for prompt, completion in batch)
-            input_ids = torch.full((len(batch), width), tokenizer.pad_token_id)
+            input_ids = torch.full((len(batch), width), pad)
             labels = torch.full((len(batch), width), -100)
             for row, (prompt, completion) in enumerate(batch):
                 length = len(prompt) + len(completion)

@@ -115,8 +115,8 @@ class Grader:
         answers = [extract_boxed(text, self.after_think) for text in completions]
         targets = [_target(gold) for gold in golds]
         pairs = list(zip(answers, targets, strict=True))
-        results = self._compare([pair for pair in dict.fromkeys(pairs) if pair[0] is not None])
-        return [_verdict(pair[0], results.get(pair, False)) for pair in pairs]
+        results = self._compare([(answer, gold) for answer, gold in dict.fromkeys(pairs) if answer is not None])
+        return [_verdict(answer, answer is not None and results[answer, gold]) for answer, gold in pairs]
 
     def unreadable(self, golds: Sequence[str | Gold]) -> dict[int, str]:
         r"""
@@ -168,13 +168,14 @@ class Grader:
             undecided = sorted((pair for pair, result in results.items() if result is None), key=_powers)
             tasks = [{"answer": answer, "gold": asdict(gold)} for answer, gold in undecided]
             results.update(zip(undecided, self._workers.run(tasks, self.timeout, self.batch_timeout)))
-            for pair, result in results.items():
+            decided = {pair: result for pair, result in results.items() if result is not None}
+            for pair, result in decided.items():
                 if not (isinstance(result, Failed) and result.hurried):
                     self._cache[pair] = result
                     self._cache.move_to_end(pair)
             while len(self._cache) > self.cache_size:
                 self._cache.popitem(last=False)
-        return results
+        return decided
 
     def _exclusively(self) -> threading.Lock:
         if os.getpid() != self._owner:

@@ -35,8 +35,8 @@ def load_embedding_model(name: str) -> Any:
     source = name
     if name == DEFAULT_MODEL and not Path(name).exists():
         package = importlib.util.find_spec(_PACKAGE_WITH_DEFAULT_MODEL)
-        found = package is not None and package.origin is not None
-        source = str(Path(package.origin).parent / "model") if found else f"sentence-transformers/{name}"
+        here = package and package.origin
+        source = str(Path(here).parent / "model") if here else f"sentence-transformers/{name}"
     bars = hf_logging.is_progress_bar_enabled()
     hf_logging.disable_progress_bar()
     try:
