@@ -6,6 +6,7 @@ import sys
 
 SCRIPT = """
 import atexit
+import os
 import torch
 import torch.distributed as dist
 from accelerate import PartialState
@@ -13,7 +14,7 @@ from hicra_trl.training.upstream.cpu_ranks import leave_cpu_ranks
 
 if __name__ == "__main__":
     state = PartialState(cpu=True)
-    atexit.register(print, "left")
+    atexit.register(os.write, 1, b"left\\n")  # one write: lines of two ranks cannot mix
     world = dist.group.WORLD  # held as DeepSpeed holds its groups: destroyed, its threads live on
     for _ in range(100):
         tensor = torch.ones(10)
