@@ -113,8 +113,8 @@ def _serve(connection: Connection, memory: int, fork_server: int) -> None:
         if os.getppid() != fork_server:
             # It was killed before it could be asked for.
             return
-    resource.setrlimit(resource.RLIMIT_AS, (memory,) * 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while True:
         try:

@@ -147,8 +147,9 @@ class Workers:
                 worker.start(queue.popleft(), tasks, share)
                 busy[worker.connection] = worker
             soonest = min(worker.look_at for worker in busy.values()) if busy else 0.0
-            for connection in wait(list(busy), max(0.0, soonest - time.monotonic())):
-                worker = busy.pop(connection)
+            ready = wait(list(busy), max(0.0, soonest - time.monotonic()))
+            for worker in [worker for worker in busy.values() if worker.connection in ready]:
+                del busy[worker.connection]
                 reply = worker.reply()
                 if reply == Failed("crash") and worker.task not in died:
                     # It may have been killed from outside, for another's hunger for memory: once more.
@@ -157,7 +158,7 @@ class Workers:
                 else:
                     results[worker.task] = reply
                 if worker.spent:
-                    self._fork_server.kill(worker)
+                    worker.kill()
                 else:
                     self._idle.append(worker)
             now = time.monotonic()
@@ -165,7 +166,7 @@ class Workers:
                 self._left -= worker.used()
                 late = worker.stuck(timeout) or (share >= timeout and worker.overspent(share))
                 if late or self._left <= 0 or worker.overspent(share):
-                    self._fork_server.kill(busy.pop(worker.connection))
+                    busy.pop(worker.connection).kill()
                     if late:
                         results[worker.task] = Failed("timeout")
         return Failed("timeout", hurried=True) in results and self._left > 0
@@ -183,8 +184,9 @@ class Workers:
 
 
 class _Worker:
-    def __init__(self, pid: int, connection: Connection) -> None:
+    def __init__(self, pid: int, connection: Connection, fork_server: "_ForkServer") -> None:
         self.pid = pid
+        self._fork_server = fork_server
         self.connection = connection
         self.tasks_done = 0
         self.spent = False
@@ -214,6 +216,10 @@ class _Worker:
     def stuck(self, timeout: float) -> bool:
         """Whether its time is over and it does not wait for a processor, as on a busy machine."""
         return time.monotonic() - self.started >= timeout and self._state not in _RUNNABLE
+
+    def kill(self) -> None:
+        self.connection.close()
+        self._fork_server.kill(self.pid)
 
     def reply(self) -> Any:
         self.tasks_done += 1
@@ -249,12 +255,11 @@ class _ForkServer:
         reply = self._control.recv(MESSAGE.size, socket.MSG_WAITALL)
         if len(reply) < MESSAGE.size:
             raise EOFError("the process that starts the grading workers has ended; its error is printed above")
-        return _Worker(MESSAGE.unpack(reply)[1], Connection(ours.detach()))
+        return _Worker(MESSAGE.unpack(reply)[1], Connection(ours.detach()), self)
 
-    def kill(self, worker: _Worker) -> None:
-        worker.connection.close()
+    def kill(self, pid: int) -> None:
         try:
-            self._control.sendall(MESSAGE.pack(KILL, worker.pid))
+            self._control.sendall(MESSAGE.pack(KILL, pid))
         except OSError:
             # The fork server is gone, and its workers with it.
             return

@@ -1,6 +1,7 @@
 """Equality of expressions. It runs in processes that can be killed: nothing here bounds its time."""
 
 import re
+from typing import Any
 
 from sympy import Basic, E, Expr, MatrixBase, MatrixExpr, Mul, Set, Symbol, Tuple
 
@@ -60,7 +61,9 @@ def _same_but_for_percent(answer: str, gold: str) -> bool:
 
 
 def _same(answer: str, gold: str) -> bool:
-    ours, theirs = read(answer), read(gold)
+    # What is a value, a matrix or a set by turns; SymPy calls it all Basic.
+    ours: Any = read(answer)
+    theirs: Any = read(gold)
     if ours is None or theirs is None:
         return False
     if is_relation(theirs):
@@ -109,7 +112,7 @@ def _number(text: str) -> Number | None:
 
 def _letters(expression: Basic) -> str | None:
     r"""The letters of a symbol or a product of symbols: \text{AB} is one, AB are two."""
-    factors = expression.args if isinstance(expression, Mul) else (expression,)
+    factors: tuple[Any, ...] = expression.args if isinstance(expression, Mul) else (expression,)
     if not all(factor == E or isinstance(factor, Symbol) for factor in factors):
         return None
     return "".join("e" if factor == E else factor.name for factor in factors).lower()

@@ -69,17 +69,22 @@ def same_answer(answer: str, gold: Gold, algebra: Algebra | None = None) -> bool
             return verdict
     # As they stand first: most answers are numbers, and reading one costs a twentieth of a plain form.
     for left, right in ((answer.strip(), gold.answer.strip()), (plain(answer), plain(gold.answer))):
-        numbers = read_number(left), read_number(right)
-        if None not in numbers:
-            return numbers[0].equals(numbers[1]) or numbers[0].near(
-                numbers[1], gold.precision, gold.absolute_tolerance, gold.relative_tolerance
+        ours, theirs = read_number(left), read_number(right)
+        if ours and theirs:
+            return ours.equals(theirs) or ours.near(
+                theirs, gold.precision, gold.absolute_tolerance, gold.relative_tolerance
             )
     names = other_names(left, right) if algebra else {}
-    decides = (lambda a, b, *near: algebra(renamed(a, names), renamed(b, names), *near)) if names else algebra
+    decides = _renaming(algebra, names) if algebra and names else algebra
     verdict = _same(left, right, decides)
     if verdict is False and (gold.precision is not None or gold.absolute_tolerance or gold.relative_tolerance):
         return _near(left, right, gold, decides)
     return verdict
+
+
+def _renaming(algebra: Algebra, names: dict[str, str]) -> Algebra:
+    """Algebra that is asked about expressions with other names for their variables."""
+    return lambda left, right, *near: algebra(renamed(left, names), renamed(right, names), *near)
 
 
 def _said_alike(left: str, right: str) -> bool | None:
@@ -141,16 +146,17 @@ def _same(left: str, right: str, algebra: Algebra | None) -> bool | None:
         return False
     if left == right:
         return True
-    numbers = read_number(left), read_number(right)
-    if None not in numbers:
-        return numbers[0].equals(numbers[1])
+    ours, theirs = read_number(left), read_number(right)
+    if ours and theirs:
+        return ours.equals(theirs)
     option = option_letter(right)
     if option and (chosen := option_letter(left, alone=False)):
         return chosen == option
-    bases = _based(left), _based(right)
-    if any(bases) and all(base or text.isalnum() for base, text in zip(bases, (left, right))):
+    base, base_of_gold = _based(left), _based(right)
+    if (base and (base_of_gold or right.isalnum())) or (base_of_gold and left.isalnum()):
         # The base may be left out, but not be another.
-        return (bases[0] or (left, bases[1][1])) == (bases[1] or (right, "10"))
+        wanted = base_of_gold or (right, "10")
+        return (base or (left, wanted[1])) == wanted
     texts = words(left), words(right)
     if None not in texts:
         return texts[0] == texts[1]
@@ -159,19 +165,17 @@ def _same(left: str, right: str, algebra: Algebra | None) -> bool | None:
     conditions = _SET_BUILDER.fullmatch(left), _SET_BUILDER.fullmatch(right)
     if any(conditions):
         return _same_condition((left, right), conditions, algebra)
-    named = split_name(left), split_name(right)
+    named, gold_named = split_name(left), split_name(right)
+    parts = read_parts(left), read_parts(right)
     if _is_related(left) or _is_related(right):
-        parts = read_parts(left), read_parts(right)
         if None not in parts:
             return _same_parts((left, right), parts, algebra)
         # A set that x is in solves the inequality, not the name.
-        return _ask(named[0][1] if named[0] and not _is_related(left) else left, right, algebra)
-    if all(named):
-        same_name = named[0][0] == named[1][0]
-        return _same(named[0][1], named[1][1], algebra) if same_name else _ask(left, right, algebra)
-    parts = read_parts(left), read_parts(right)
-    if any(named) and ("=" not in left or "=" not in right or any(parts)):
-        return _same(*(pair[1] if pair else text for pair, text in zip(named, (left, right))), algebra)
+        return _ask(named[1] if named and not _is_related(left) else left, right, algebra)
+    if named and gold_named:
+        return _same(named[1], gold_named[1], algebra) if named[0] == gold_named[0] else _ask(left, right, algebra)
+    if (named or gold_named) and ("=" not in left or "=" not in right or any(parts)):
+        return _same(named[1] if named else left, gold_named[1] if gold_named else right, algebra)
     if _OPERATION_ON_SETS.search(left) or _OPERATION_ON_SETS.search(right):
         return _ask(left, right, algebra)
     if None in parts and any(pair and pair.kind.startswith("matrix") for pair in parts):
@@ -189,7 +193,9 @@ def _is_related(text: str) -> bool:
 def _based(text: str) -> tuple[str, str] | None:
     """The digits and the base of a number in another base than ten."""
     match = _BASE.fullmatch(text)
-    base = match and (match[2] or _BASES.get(match[3]))
+    if match is None:
+        return None
+    base = match[2] or _BASES.get(match[3])
     return (match[1], base) if base else None
 
 
@@ -198,9 +204,10 @@ def _same_condition(
 ) -> bool | None:
     r"""Of \{x | x > 1\} the condition is compared, with a set too."""
     left, right = (match[2] if match else text for text, match in zip(texts, builders))
-    if all(builders):
-        left = renamed(left, {builders[0][1]: builders[1][1]})
-    if builders[1] is None and not _is_related(right):
+    ours, theirs = builders
+    if ours and theirs:
+        left = renamed(left, {ours[1]: theirs[1]})
+    if theirs is None and not _is_related(right):
         # An inequality may be answered by a set.
         left, right = right, left
     return _same(left, right, algebra)

@@ -44,7 +44,7 @@ def without_fonts(text: str) -> str:
         written.append(text[at : font.start()])
         end = closing_brace(text, font.end())
         content = text[font.end() : end - 1] if end else ""
-        if _NUMBER.fullmatch(content):
+        if end is not None and _NUMBER.fullmatch(content):
             apart = text[end : end + 1].isdigit() or (written[-1][-1:].isdigit())
             written.append(f"{{{content.strip()}}}" if apart else content.strip())
             at = end

@@ -17,7 +17,6 @@ _RATIO = re.compile(
     re.ASCII,
 )
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\{(\d+)\}", re.ASCII)
-_SIGNS = re.compile(r"([+-]?)\s*(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,8 @@ def read_number(text: str) -> Number | None:
     # Python refuses to read integers of more than 4,300 digits.
     if len(text) > MAX_CHARACTERS:
         return None
-    sign, body = _SIGNS.fullmatch(text).groups()
-    body = body.rstrip()
+    sign = text[:1] if text[:1] in ("+", "-") else ""
+    body = text[len(sign) :].strip()
     percent = body.endswith("%")
     body = body.removesuffix("%").rstrip()
     if match := _PLAIN.fullmatch(body):

@@ -2,6 +2,7 @@ r"""What an expression in LaTeX means: math-verify's parser, exact in its number
 
 import re
 from functools import lru_cache
+from typing import Any
 
 from latex2sympy2_extended import NormalizationConfig, normalize_latex
 from latex2sympy2_extended.latex2sympy2 import _Latex2Sympy
@@ -57,25 +58,25 @@ class _Reader(_Latex2Sympy):
         super().__init__(is_real=not should_treat_as_complex(latex))
         self.i_is_imaginary = not _COUNTER.search(latex)
 
-    def convert_atom_expr(self, atom: object) -> Expr:
+    def convert_atom_expr(self, atom: Any) -> Any:
         meaning = super().convert_atom_expr(atom)
         return meaning.xreplace({Symbol("i", real=self.is_real): I}) if self.i_is_imaginary else meaning
 
-    def parse_number(self, text: str) -> Rational:
+    def parse_number(self, text: str) -> Expr:
         return Rational(text.replace(",", ""))
 
-    def convert_atom(self, atom: object) -> Expr:
+    def convert_atom(self, atom: Any) -> Any:
         if atom.number_subexpr() and atom.number_subexpr().subexpr():
             raise ValueError(f"a number has no index: {atom.getText()}")
         return super().convert_atom(atom)
 
-    def convert_postfix(self, postfix: object) -> Expr:
+    def convert_postfix(self, postfix: Any) -> Any:
         if [op.getText() for op in postfix.postfix_op()] == ["!", "!"]:
             exp = postfix.exp() if hasattr(postfix, "exp") else postfix.exp_nofunc()
             return factorial2(self.convert_exp(exp))
         return super().convert_postfix(postfix)
 
-    def convert_postfix_list(self, factors: list, i: int = 0) -> Expr:
+    def convert_postfix_list(self, factors: list[Any], i: int = 0) -> Any:
         first, *rest = (factor.getText() for factor in factors[i : i + 2])
         if rest and first.isdigit() and len(factors) == i + 2 and _MIXED.fullmatch(rest[0]):
             return super().convert_postfix_list(factors, i)

@@ -1,16 +1,18 @@
 """Whether equations and inequalities say the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
+from typing import Any, TypeVar
 
 from latex2sympy2_extended.logic import And
-from sympy import Basic, Eq, Expr, Ge, Gt, Intersection, Le, Lt, MatrixBase, Ne, Set, Symbol, solve, together
+from sympy import Basic, Eq, Expr, Ge, Gt, Intersection, Le, Lt, MatrixBase, Ne, Set, solve, together
 from sympy.core.relational import Relational
 
 from .sets import is_trivial, same_set
 from .values import same_constant, same_value, sign, values
 
 
+_T = TypeVar("_T")
 _FLIPPED = {Gt: Lt, Ge: Le}
 
 
@@ -32,7 +34,7 @@ def same_relation(ours: Basic, theirs: Basic) -> bool:
     if len(left) == len(right) and _matching(left, right, _proportional):
         return True
     if any(isinstance(member, Eq) for member in left + right):
-        return len(left) == len(right) == 1 and isinstance(left[0], Eq) and _solved_alike(left[0], right[0])
+        return len(left) == len(right) == 1 and _solved_alike(left[0], right[0])
     return ours.free_symbols == theirs.free_symbols and same_solutions(solutions(ours), theirs)
 
 
@@ -49,22 +51,22 @@ def solutions(relation: Basic) -> Set:
 
 
 def _members(meaning: Basic | MatrixBase) -> list[Relational]:
-    members = meaning._unsorted_args if isinstance(meaning, And) else [meaning]
+    members: Any = meaning._unsorted_args if isinstance(meaning, And) else [meaning]  # type: ignore[attr-defined]
     return members if all(isinstance(member, Relational) for member in members) else []
 
 
-def _matching(left: list[Basic], right: list[Basic], same: Callable[[Basic, Basic], bool]) -> bool:
+def _matching(left: Sequence[_T], right: Sequence[_T], same: Callable[[_T, _T], bool]) -> bool:
     """Whether each of the right ones has one on the left that is the same."""
-    left = list(left)
+    remaining = list(left)
     for other in right:
-        found = next((at for at, one in enumerate(left) if same(one, other)), None)
+        found = next((at for at, one in enumerate(remaining) if same(one, other)), None)
         if found is None:
             return False
-        del left[found]
+        del remaining[found]
     return True
 
 
-def _upward(relation: Relational) -> tuple[type, Basic, Basic]:
+def _upward(relation: Relational) -> tuple[type, Any, Any]:
     """The kind of a relation, of those that point to the right, and its sides."""
     kind = type(relation)
     if kind in _FLIPPED:
@@ -80,6 +82,11 @@ def _written_alike(ours: Relational, theirs: Relational) -> bool:
 def _difference(relation: Relational) -> Expr:
     _, left, right = _upward(relation)
     return left - right
+
+
+def _numerator(difference: Expr) -> Expr:
+    combined: Any = together(difference)
+    return combined.as_numer_denom()[0]
 
 
 def _is_constant(relation: Relational) -> bool:
@@ -98,7 +105,7 @@ def _proportional(ours: Relational, theirs: Relational) -> bool:
     differences = _difference(ours), _difference(theirs)
     factor = _factor(*differences)
     if factor is None and kind in (Eq, Ne):
-        factor = _factor(*(together(difference).as_numer_denom()[0] for difference in differences))
+        factor = _factor(*map(_numerator, differences))
     return factor is not None and (kind in (Eq, Ne) or factor > 0)
 
 
@@ -113,8 +120,10 @@ def _factor(ours: Expr, theirs: Expr) -> int | None:
     return None
 
 
-def _solved_alike(ours: Eq, theirs: Eq) -> bool:
+def _solved_alike(ours: Relational, theirs: Relational) -> bool:
     """Whether two equations have the same solutions for each of their variables."""
+    if not isinstance(ours, Eq) or not isinstance(theirs, Eq):
+        return False
     variables = sorted(theirs.free_symbols, key=str)
     if ours.free_symbols != theirs.free_symbols or all(_is_polynomial(side) for side in (ours, theirs)):
         return False
@@ -122,9 +131,9 @@ def _solved_alike(ours: Eq, theirs: Eq) -> bool:
 
 
 def _is_polynomial(equation: Eq) -> bool:
-    return together(_difference(equation)).as_numer_denom()[0].is_polynomial()
+    return bool(_numerator(_difference(equation)).is_polynomial())
 
 
-def _same_for(variable: Symbol, ours: Eq, theirs: Eq) -> bool:
+def _same_for(variable: Basic, ours: Eq, theirs: Eq) -> bool:
     left, right = (solve(_difference(side), variable) for side in (ours, theirs))
     return bool(right) and len(left) == len(right) and _matching(left, right, same_value)

@@ -32,8 +32,8 @@ def is_trivial(found: Set) -> bool:
     return found in (EmptySet, S.Reals)
 
 
-def _same_end(ours: Expr, theirs: Expr) -> bool:
-    return ours == theirs or same_value(ours, theirs)
+def _same_end(ours: Basic, theirs: Basic) -> bool:
+    return ours == theirs or same_element(ours, theirs)
 
 
 def _same_elements(ours: list[Basic], theirs: tuple[Basic, ...]) -> bool:

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
+from typing import Any
 
 from sympy import Derivative, Expr, Float, I, Integer, Limit, Rational, Symbol, UnevaluatedExpr, nan, oo, zoo
 from sympy.concrete.expr_with_limits import ExprWithLimits
@@ -56,7 +57,7 @@ def values(*expressions: Expr) -> Iterator[list[Expr]]:
             yield found
 
 
-def at(expression: Expr, value: Callable[[str], Expr]) -> Expr:
+def at(expression: Any, value: Callable[[str], Expr]) -> Expr:
     """The value of an expression where its variables have those values."""
     if isinstance(expression, Symbol):
         return value(expression.name)
@@ -70,7 +71,7 @@ def at(expression: Expr, value: Callable[[str], Expr]) -> Expr:
     return arguments[0] if isinstance(expression, UnevaluatedExpr) else expression.func(*arguments)
 
 
-def _evaluated(expression: Expr) -> Expr:
+def _evaluated(expression: Any) -> Any:
     """The same with its sums and products in SymPy's order."""
     return expression.func(*map(_evaluated, expression.args)) if expression.args else expression
 
@@ -79,11 +80,12 @@ def _complex(point: int, name: str) -> Expr:
     return _real(point, name) + I * _real(point, f"{name}, imaginary")
 
 
-def _real(point: int, name: str) -> Rational:
+def _real(point: int, name: str) -> Expr:
     rng = random.Random(f"{name} {point}")
-    if _RANGES[point] is None:
+    between = _RANGES[point]
+    if between is None:
         return Integer(rng.randint(2, 9))
-    low, high = _RANGES[point]
+    low, high = between
     return Rational(rng.randint(low * _DENOMINATOR + 1, high * _DENOMINATOR - 1), _DENOMINATOR)
 
 
@@ -106,12 +108,10 @@ def _is_real(value: Expr) -> bool:
 
 def fraction(expression: Expr, digits: int = DIGITS) -> Fraction | None:
     """A real number to so many digits; `None` for what is no number."""
-    (found, *_) = [*values(expression), [nan]]
-    value = found[0].evalf(digits)
+    value = next(values(expression), [nan])[0].evalf(digits)
     if expression.free_symbols or not (value.is_Rational or isinstance(value, Float)):
         return None
-    exact = Rational(value)
-    return Fraction(int(exact.p), int(exact.q))
+    return Fraction(*map(int, Rational(value).as_numer_denom()))
 
 
 def sign(value: Expr) -> int:
