@@ -18,11 +18,12 @@ MAY_IMPORT = {
     "paper": "",
     "terminal": "",
     "disk": "",
+    "lazy": "",
     "rewards": "rewards/gold rewards/equality terminal",
     "rewards/gold": "",
     "rewards/equality": "rewards/gold",
     "data": "rewards rewards/gold terminal disk",
-    "grams": "paper disk terminal",
+    "grams": "paper disk terminal lazy",
     "grams/mining": "grams data disk terminal",
     "dynamics": "grams",
     "training/credit": "grams",
@@ -51,7 +52,7 @@ MAY_IMPORT = {
     "evaluation/report": "evaluation/statistics evaluation/problems evaluation/paper_tables terminal",
     "evaluation": "evaluation/settings evaluation/protocol evaluation/paper_tables evaluation/problems "
     "evaluation/engines evaluation/samples evaluation/statistics evaluation/report "
-    "dynamics grams rewards disk terminal",
+    "dynamics grams rewards disk terminal lazy",
     "metrics": "rewards grams dynamics evaluation/statistics paper",
     "analysis": "grams dynamics rewards data evaluation/statistics evaluation/engines training/runs/files "
     "terminal disk",

@@ -10,10 +10,11 @@ from PIL import Image
 
 from hicra_trl.evaluation.engines.prompts import as_text, conversation, text_prompt
 from hicra_trl.evaluation.problems.images import EncodedImage, place_images
-from hicra_trl.evaluation.problems.items import Item, load_items
-from hicra_trl.evaluation.problems.overrides import select_benchmarks
+from hicra_trl.evaluation.problems.items import Item
 from hicra_trl.rewards import Gold
 from hicra_trl.rewards.boxed import BOXED_INSTRUCTION
+
+from .loading import error, load
 
 
 COLORS = ("red", "green", "blue", "black", "white", "yellow")
@@ -29,21 +30,6 @@ def parquet(path, rows, **features):
     columns = {column: features.get(column, Value("string")) for column in rows[0]}
     Dataset.from_list(rows, features=Features(columns)).to_parquet(path)
     return path
-
-
-def load(name, dataset, **fields):
-    overrides = [f"{name}.{field}={value}" for field, value in {"dataset": dataset, **fields}.items()]
-    [benchmark] = select_benchmarks([name], overrides)
-    return load_items(benchmark)
-
-
-def error(name, dataset, **fields):
-    """The message of the one error that loading ends with."""
-    with pytest.raises(ValueError) as raised:
-        load(name, dataset, **fields)
-    message = str(raised.value)
-    assert len(message.splitlines()) == 1
-    return message
 
 
 def shown(item, instruction=""):

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import OUR_DATA
-from hicra_trl.evaluation.problems.items import load_items
-from hicra_trl.evaluation.problems.overrides import select_benchmarks
 from hicra_trl.rewards import Gold
+
+from .loading import error, load
 
 
 def write(file, rows):
@@ -23,21 +23,6 @@ def write(file, rows):
     else:
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return file
-
-
-def load(name, dataset, **fields):
-    overrides = [f"{name}.{field}={value}" for field, value in {"dataset": dataset, **fields}.items()]
-    [benchmark] = select_benchmarks([name], overrides)
-    return load_items(benchmark)
-
-
-def error(name, dataset, **fields):
-    """The message of the one error that loading ends with."""
-    with pytest.raises(ValueError) as raised:
-        load(name, dataset, **fields)
-    message = str(raised.value)
-    assert len(message.splitlines()) == 1
-    return message
 
 
 def answers(items):
