@@ -76,10 +76,10 @@ def main() -> None:
         os.environ["HF_TOKEN"], config.hub_token = config.hub_token, None
     # Now: the trainer completes its configuration.
     recipe = resolved_recipe(run_args, config, model_args)
-    check_save_steps(config)
     checkpoint = resume_point(config)
     prepare_cpu_ranks(PartialState())
     inputs = load_inputs(run_args, config)
+    check_save_steps(config, len(inputs.prompts["train"]))
     trainer = build_trainer(run_args, config, model_args, inputs)
     with NamedFailure(trainer):
         check_launch(trainer.accelerator)
