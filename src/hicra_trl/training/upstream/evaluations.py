@@ -4,6 +4,7 @@ from collections import defaultdict, deque
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedModel
 from transformers.trainer_utils import EvalLoopOutput
 from trl import GRPOTrainer
 
@@ -17,6 +18,8 @@ class EvaluationsTrainer(GRPOTrainer):
         *args, **kwargs:
             As in [`~trl.GRPOTrainer`].
     """
+
+    model: PreTrainedModel
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput, get_last_checkpoint
-from trl import GRPOTrainer
+from trl import GRPOConfig, GRPOTrainer
 
 from ...disk import write_whole
 from ..runs.files import STATE_FILE, missing_state
@@ -24,6 +24,8 @@ class ResumableTrainer(GRPOTrainer):
         *args, **kwargs:
             As in [`~trl.GRPOTrainer`].
     """
+
+    args: GRPOConfig
 
     def checkpoint_state(self) -> dict[str, Any]:
         """What a checkpoint remembers, as JSON has it."""
@@ -42,7 +44,7 @@ class ResumableTrainer(GRPOTrainer):
         if self.state.global_step == 0:
             raise ValueError(
                 f"nothing was trained: the dataset gave fewer prompts than one step takes, and a generation takes "
-                f"{self.args.generation_batch_size // self.num_generations}"
+                f"{(self.args.generation_batch_size or 0) // self.num_generations}"
             )
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
