@@ -26,6 +26,7 @@ class ResumableTrainer(GRPOTrainer):
     """
 
     args: GRPOConfig
+    num_generations: int
 
     def checkpoint_state(self) -> dict[str, Any]:
         """What a checkpoint remembers, as JSON has it."""
