@@ -110,6 +110,23 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(recipe, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("flags", [(), ("--dry_run",)])
+def test_fewer_prompts_than_a_generation_are_refused_before_anything_is_launched(flags, recipe, tmp_path):
+    argv = ("train", "--config", recipe, "--gradient_accumulation_steps", 16, "--output_dir", "x", *flags)
+    done = hicra(*argv, cwd=tmp_path)
+    assert done.returncode == 2 and "expected at least the 32 prompts of one generation" in done.stderr
+    assert done.stderr.count("\n") == 1 and list(tmp_path.iterdir()) == []
+
+
+def test_an_adapter_is_no_model(recipe, tmp_path):
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    done = hicra("train", "--config", recipe, "--model_name_or_path", "adapter", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr == (
+        "hicra train: adapter holds an adapter: expected a model, as 'hicra export' makes it of a LoRA run\n"
+    )
+
+
 def test_batches_are_checked_against_the_processes_that_will_train(recipe, tmp_path):
     flags = ("--dry_run", "--per_device_train_batch_size=2", "--num_generations", 8)
     alone = hicra("train", "--config", recipe, *flags, cwd=tmp_path)

@@ -103,3 +103,20 @@ def test_two_ranks_equal_one_process(model_folder, lexicon_file, tmp_path):
         assert one.keys() == two.keys() and len(one) == 16
         for name, value in one.items():
             assert two[name] == pytest.approx(value, rel=1e-4), name
+
+
+def test_a_perplexity_that_fits_in_no_float_is_infinite_and_no_baseline():
+    meter, one, planning = DynamicsMeter(1), torch.ones(1, 1), torch.tensor([[True]])
+    meter.add_tokens(-800.0 * one, one, planning, one)
+    metrics = meter.compute()
+    assert metrics["perplexity/planning"] == math.inf and "relative_perplexity/planning" not in metrics
+    meter.reset()
+    meter.add_tokens(-one, one, planning, one)
+    assert meter.compute()["relative_perplexity/planning"] == 1.0
+
+
+def test_what_was_not_scored_is_not_wrong():
+    meter = DynamicsMeter(1)
+    correct = torch.tensor([[True, True, False, False], [False] * 4])
+    meter.add_groups(correct, torch.tensor([[True, True, False, False], [False] * 4]))
+    assert meter.compute() == {"pass_at_1": 1.0, "pass_at_2": 1.0}

@@ -4,8 +4,10 @@ import copy
 import json
 import shutil
 
+import pandas as pd
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from trl import GRPOConfig, GRPOTrainer
 
 from hicra_trl import HICRAConfig, HICRATrainer, StrategicGrams
@@ -264,3 +266,105 @@ def test_evaluation_is_measured_apart(build, prompts):
     for entry in evaluations:
         assert entry["eval_hicra/planning_fraction"] > 0 and "hicra/planning_fraction" not in entry
     assert all("eval_hicra/planning_fraction" not in entry for entry in trainings)
+
+
+@pytest.mark.parametrize("loss_type", ["grpo", "dapo", "cispo", "luspo", "vespo"])
+def test_alpha_zero_equals_grpo_at_sequence_level_too(loss_type, build, model, tokenizer, prompts, tmp_path):
+    level = "token" if loss_type == "vespo" else "sequence"
+    fields = {"loss_type": loss_type, "importance_sampling_level": level, "num_iterations": 2, "max_steps": 4}
+    fields |= {"steps_per_generation": 2, "learning_rate": 2e-2}
+    ours = build(alpha=0.0, **fields)
+    ours.train()
+    args = GRPOConfig(scale_rewards="none", epsilon_high=0.28, **settings(tmp_path / "grpo", **fields))
+    theirs = GRPOTrainer(copy.deepcopy(model), vowel_share, args, prompts, processing_class=tokenizer)
+    theirs.train()
+    for (name, a), (_, b) in zip(ours.model.named_parameters(), theirs.model.named_parameters(), strict=True):
+        assert torch.equal(a, b), name
+    # Times, and what ours adds, apart.
+    for one, two in list(zip(ours.state.log_history, theirs.state.log_history, strict=True))[:-1]:
+        assert {name: one[name] for name in two if name != "step_time"} == {
+            name: value for name, value in two.items() if name != "step_time"
+        }
+
+
+def test_arguments_may_be_positional_as_in_grpo(model, tokenizer, prompts, lexicon_file, tmp_path):
+    args = config(tmp_path / "run", lexicon_file)
+    trainer = HICRATrainer(model, vowel_share, args, prompts, None, tokenizer)
+    assert trainer.train_dataset is prompts and trainer._tokenizer is tokenizer
+
+
+def test_fewer_prompts_than_a_generation_are_refused(model, tokenizer, prompts, lexicon_file, tmp_path):
+    args = config(tmp_path / "run", lexicon_file, gradient_accumulation_steps=4)
+    few = prompts.select(range(7))
+    with pytest.raises(ValueError, match=r"at least the 8 prompts of one generation .*got 7"):
+        HICRATrainer(model, vowel_share, args, few, processing_class=tokenizer)
+    trainer = HICRATrainer(model, vowel_share, args, few.to_iterable_dataset(), processing_class=tokenizer)
+    with pytest.raises(ValueError, match="nothing was trained: the dataset gave fewer prompts"):
+        trainer.train()
+
+
+def test_each_evaluation_has_its_own_baseline_and_completions(build, prompts, tmp_path):
+    sets = {"one": prompts.select([0]), "two": prompts.select([1])}
+    extra = {"eval_dataset": sets}
+    fields = {"eval_strategy": "steps", "eval_steps": 1, "max_steps": 2, "log_completions": True}
+    trainer = build(extra=extra, per_device_eval_batch_size=4, num_completions_to_print=0, **fields)
+    trainer.train()
+    first = [entry for entry in trainer.state.log_history if entry["step"] == 1 and "eval_reward" in entry]
+    assert [entry["eval_hicra/relative_perplexity/execution"] for entry in first] == [1.0, 1.0]
+    assert trainer.checkpoint_state()["perplexity_baselines"].keys() == {"train", "eval_one", "eval_two"}
+    name = "completions/completions_00001.parquet"
+    training = pd.read_parquet(tmp_path / "run" / name)
+    assert len(training) == 8
+    for evaluated, rows in sets.items():
+        table = pd.read_parquet(tmp_path / "run" / "evaluations" / f"eval_{evaluated}" / name)
+        assert list(table["prompt"]) == [rows["prompt"][0]] * 4
+
+
+def resumed_equals_whole(build, tmp_path, make, **fields):
+    fields = {"save_strategy": "steps", "save_steps": 2, "max_steps": 4, **fields}
+    whole = build(model=make(), folder=tmp_path / "whole", **fields)
+    whole.train()
+    again = build(model=make(), folder=tmp_path / "again", **fields)
+    again.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
+    for (name, a), (_, b) in zip(whole.model.named_parameters(), again.model.named_parameters(), strict=True):
+        assert a.dtype == b.dtype and torch.equal(a, b), name
+
+
+@pytest.fixture
+def of(tokenizer, prompts, lexicon_file):
+    def make(model, folder, **fields):
+        args = config(folder, lexicon_file, **fields)
+        return HICRATrainer(model, vowel_share, args, prompts, processing_class=tokenizer)
+
+    return make
+
+
+def test_a_resume_keeps_a_head_in_float32(of, model, tmp_path):
+    half = copy.deepcopy(model).to(torch.bfloat16)
+    resumed_equals_whole(of, tmp_path, lambda: copy.deepcopy(half), cast_lm_head_to_fp32=True)
+
+
+def test_a_resume_keeps_a_reference_that_is_synchronized(of, model_folder, tmp_path):
+    fields = {
+        "beta": 0.1,
+        "sync_ref_model": True,
+        "ref_model_sync_steps": 1,
+        "model_init_kwargs": {"dtype": "float32"},
+    }
+    resumed_equals_whole(of, tmp_path, lambda: str(model_folder), **fields)
+
+
+def test_a_resume_keeps_an_adapter_beside_its_reference(of, model, tmp_path):
+    adapter = get_peft_model(copy.deepcopy(model), LoraConfig(target_modules=["q_proj"], init_lora_weights=False))
+    resumed_equals_whole(of, tmp_path, lambda: copy.deepcopy(adapter), beta=0.1)
+
+
+def test_what_is_no_checkpoint_of_ours_is_named(build, of, model, tokenizer, prompts, tmp_path):
+    fields = {"save_strategy": "steps", "save_steps": 2, "max_steps": 2}
+    args = GRPOConfig(**settings(tmp_path / "grpo", **fields))
+    GRPOTrainer(copy.deepcopy(model), vowel_share, args, prompts, processing_class=tokenizer).train()
+    trainer = build(folder=tmp_path / "ours")
+    with pytest.raises(ValueError, match=r"it is another trainer's, without hicra_state\.json: expected one of HICRA"):
+        trainer.train(resume_from_checkpoint=str(tmp_path / "grpo" / "checkpoint-2"))
+    with pytest.raises(ValueError, match="no checkpoint at nobody/nothing"):
+        trainer.train(resume_from_checkpoint="nobody/nothing")

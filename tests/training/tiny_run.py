@@ -61,7 +61,8 @@ def train_here(monkeypatch, folder, *argv):
 
 def environment(**variables):
     """Of the command in another process."""
-    return {**os.environ, "PYTHONPATH": str(TESTS), **variables}
+    path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, **variables}
 
 
 def results(folder):

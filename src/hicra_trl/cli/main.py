@@ -45,7 +45,11 @@ def main(argv: list[str] | None = None) -> int:
         print(help_page(command, everything="--help_all" in asked))
         return 0
     # Imported here: help must not wait for torch.
-    return importlib.import_module(f"hicra_trl.cli.{command}").run(rest)
+    try:
+        return importlib.import_module(f"hicra_trl.cli.{command}").run(rest)
+    except KeyboardInterrupt:
+        print(f"hicra {command}: interrupted", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

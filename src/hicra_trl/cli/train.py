@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, fields, make_dataclass, replace
@@ -19,9 +18,11 @@ from ..training import preflight
 from ..training.arguments import RunArguments
 from ..training.config import HICRAConfig
 from ..training.dry_run.dry_run import plan
+from ..training.inputs import local_prompts
 from ..training.runs.failures import STATUS_VARIABLE, last_line
 from ..training.runs.launch import Launch, check_checkpoint, launch_environment
-from ..training.runs.manifest import is_finished, launch_record, read_manifest
+from ..training.runs.manifest import is_finished, launch_record, read_manifest, recipe_environment
+from ..training.runs.processes import run_processes
 from ..training.runs.resume import resume_arguments
 from .launch import check_machines, config_file, launch_arguments, read_launch, unknown_to_accelerate
 from .parsing import one_line_parser, separated, stop
@@ -88,6 +89,9 @@ def run(argv: list[str]) -> int:
     try:
         job = parse(argv)
         if job.asked.dry_run:
+            datasets.disable_progress_bars()
+            if (prompts := local_prompts(job.run_args)) is not None:
+                job.config.check_prompts(len(prompts))
             grams = StrategicGrams.load(job.config.strategic_grams)
             print(plan(job.run_args, job.config, job.model_args, grams, job.given, job.launch))
             return 0
@@ -118,8 +122,12 @@ def parse(argv: list[str]) -> Job:
     # Plain values, as a recipe has them.
     recipe = json.loads(json.dumps({**asdict(run_args), **vars(settings), **asdict(model_args)}, default=str))
     config = HICRAConfig.for_processes(asked_for.num_processes, **vars(settings))
-    if model_args.model_name_or_path is None:
+    name = model_args.model_name_or_path
+    if name is None:
         raise ValueError("no model_name_or_path: expected a folder or a model on the Hub")
+    if Path(name, "adapter_config.json").is_file() and not Path(name, "config.json").is_file():
+        raise ValueError(f"{name} holds an adapter: expected a model, as 'hicra export' makes it of a LoRA run")
+    recipe |= recipe_environment(argv)
     return Job(command, asked, given, recipe, run_args, config, model_args, flags, arguments, asked_for)
 
 
@@ -172,10 +180,12 @@ def launch(job: Job) -> int:
             **launch_record(job.command, job.flags, file, job.asked.resume is not None),
             STATUS_VARIABLE: status,
         }
-        done = subprocess.run([sys.executable, *command, "--config", str(recipe)], env=environment)
-        if done.returncode != 0 and not is_finished(output_dir):
-            print(f"{PROG}: {last_line(Path(status), output_dir, done.returncode)}", file=sys.stderr)
-    return done.returncode
+        exit_status, ended_by = run_processes([sys.executable, *command, "--config", str(recipe)], environment)
+        if exit_status != 0 and not is_finished(output_dir):
+            print(f"{PROG}: {last_line(Path(status), output_dir, exit_status, ended_by)}", file=sys.stderr)
+        elif ended_by:
+            print(f"{PROG}: ended by {ended_by}; the trained model is complete in {output_dir}", file=sys.stderr)
+    return exit_status
 
 
 def _resume(run: Path, overrides: list[str]) -> list[str]:
@@ -183,10 +193,27 @@ def _resume(run: Path, overrides: list[str]) -> list[str]:
     # Paths in its recipe, and modules with its rewards, are found from there.
     began = Path(read_manifest(run)["folder"])
     if began.is_dir() and began != Path.cwd():
+        overrides = _absolute(overrides)
         run = run.resolve()
         os.chdir(began)
     known = {f.name for kind in (RunArguments, HICRAConfig, ModelConfig) for f in fields(kind)}
-    return resume_arguments(run, overrides, known)
+    return resume_arguments(run, overrides, known | {"env"})
+
+
+def _absolute(overrides: list[str]) -> list[str]:
+    """Arguments whose paths, relative to where they were typed, hold from any folder."""
+    parts, name = [], ""
+    for part in overrides:
+        if part.startswith("--"):
+            name = part.removeprefix("--").replace("-", "_")
+        elif (
+            name == "dataset_path"
+            or name.endswith("_file")
+            or (name == "accelerate_config" and (Path(part).suffix or Path(part).exists()))
+        ):
+            part = str(Path(part).absolute())
+        parts.append(part)
+    return parts
 
 
 def _given(argv: list[str]) -> set[str]:

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from ..grams import Labels
-from .statistics import conditional_entropy, following_ngrams, pass_at_k, shannon_entropy
+from .statistics import conditional_entropy, following_ngrams, pass_at_k, perplexity_of, shannon_entropy
 
 
 CLASSES = ("planning", "execution")
@@ -28,8 +28,8 @@ class DynamicsMeter:
         num_grams (`int`):
             Size of the lexicon.
         baselines (`dict[str, float]`, *optional*):
-            First perplexity ever logged, by class; what relative perplexity is relative to (paper, section 2.2.1).
-            Filled by the first window that has a class, and kept over [`~DynamicsMeter.reset`].
+            First finite perplexity ever logged, by class; what relative perplexity is relative to (paper, section
+            2.2.1). Filled by the first window that has a class, and kept over [`~DynamicsMeter.reset`].
     """
 
     def __init__(self, num_grams: int, baselines: dict[str, float] | None = None) -> None:
@@ -54,10 +54,12 @@ class DynamicsMeter:
                 What the labeler found, for (B, T) ids.
             mask (`torch.Tensor` of shape `(B, T)`):
                 1 at the model's own tokens.
-            advantages (`torch.Tensor` of shape `(B, T)`):
-                Advantages as they enter the loss.
+            advantages (`torch.Tensor` of shape `(B,)` or `(B, T)`):
+                Advantages as they enter the loss, one per completion or one per token.
         """
         mask = mask.bool()
+        if advantages.dim() == 1:
+            advantages = advantages.unsqueeze(1).expand(mask.shape)
         self._add_by_class(
             labels.planning_mask, mask, {"tokens": torch.ones_like(advantages), "advantage": advantages.abs()}
         )
@@ -86,16 +88,18 @@ class DynamicsMeter:
             planning_mask, mask.bool(), {"scored": torch.ones_like(logps), "entropy": entropies, "nll": -logps}
         )
 
-    def add_groups(self, correct: torch.Tensor) -> None:
+    def add_groups(self, correct: torch.Tensor, scored: torch.Tensor | None = None) -> None:
         """
         Adds the verdicts of whole groups. Every rank adds the same, those of all ranks.
 
         Args:
             correct (`torch.Tensor` of shape `(G, n)`, bool):
                 Which of the n completions of each of G prompts are right.
+            scored (`torch.Tensor` of shape `(G, n)`, bool, *optional*):
+                Which of them have a verdict. Defaults to all. A group with fewer than k of them has no pass@k.
         """
-        num_samples = correct.shape[1]
-        for num_correct in correct.sum(dim=1).tolist():
+        scored = torch.ones_like(correct) if scored is None else scored
+        for num_samples, num_correct in zip(scored.sum(dim=1).tolist(), (correct & scored).sum(dim=1).tolist()):
             for k in (1 << power for power in range(num_samples.bit_length())):
                 self._passes[k].append(pass_at_k(num_samples, num_correct, k))
 
@@ -128,11 +132,13 @@ class DynamicsMeter:
         for kind in CLASSES:
             if sums[f"scored/{kind}"]:
                 count = sums[f"scored/{kind}"]
-                perplexity = math.exp(sums[f"nll/{kind}"] / count)
-                self.baselines.setdefault(kind, perplexity)
+                perplexity = perplexity_of(sums[f"nll/{kind}"] / count)
+                if math.isfinite(perplexity):
+                    self.baselines.setdefault(kind, perplexity)
                 metrics[f"entropy/{kind}"] = sums[f"entropy/{kind}"] / count
                 metrics[f"perplexity/{kind}"] = perplexity
-                metrics[f"relative_perplexity/{kind}"] = perplexity / self.baselines[kind]
+                if kind in self.baselines:
+                    metrics[f"relative_perplexity/{kind}"] = perplexity / self.baselines[kind]
             if sums[f"tokens/{kind}"]:
                 metrics[f"advantage/{kind}"] = sums[f"advantage/{kind}"] / sums[f"tokens/{kind}"]
         if sums["completions"]:

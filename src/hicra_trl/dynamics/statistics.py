@@ -33,6 +33,23 @@ def shannon_entropy(counts: Iterable[int]) -> float:
     return math.fsum(count / total * math.log(total / count) for count in counts)
 
 
+def perplexity_of(nll: float) -> float:
+    """
+    Perplexity of tokens with a mean negative log-likelihood of `nll` nats; infinite where it fits in no float.
+
+    Example:
+
+    ```python
+    >>> perplexity_of(0.0), perplexity_of(710.0)
+    (1.0, inf)
+    ```
+    """
+    try:
+        return math.exp(nll)
+    except OverflowError:
+        return math.inf
+
+
 def conditional_entropy(pairs: Mapping[tuple[int, bytes], int]) -> float:
     """
     Entropy, in nats, of the execution n-gram that follows a strategic gram, given the gram (paper, section 2.2.2).

@@ -136,6 +136,17 @@ class HICRAConfig(GRPOConfig):
         if self.extended_completion_length is not None:
             self._check_staged_context(self.extended_completion_length)
 
+    def check_prompts(self, prompts: int) -> None:
+        """Raises `ValueError` for fewer prompts than one generation takes: nothing would be trained."""
+        needed = self.generation_batch_size // self.num_generations
+        if prompts < needed:
+            raise ValueError(
+                f"nothing would be trained: expected at least the {needed} prompts of one generation "
+                f"(generation_batch_size {self.generation_batch_size} / num_generations {self.num_generations}), got "
+                f"{prompts}; add prompts, or make the batch smaller (completions_per_step, "
+                "gradient_accumulation_steps, steps_per_generation or per_device_train_batch_size)"
+            )
+
     def _accumulate(self, completions: int) -> None:
         """Sets `gradient_accumulation_steps`, before TRL derives the generation batch from it."""
         # Sets up the processes, without which there is no world size yet.

@@ -31,7 +31,7 @@ class Inputs:
 
 def load_inputs(run_args: RunArguments, config: HICRAConfig) -> Inputs:
     """Loads what the recipe names; raises `ValueError` or `OSError` where that cannot be."""
-    prompts = {"train": drop_unreadable(load_training_prompts(run_args), run_args)}
+    prompts = {"train": training_prompts(run_args)}
     if config.eval_strategy != "no":
         name, split = run_args.eval_dataset_name, run_args.eval_dataset_split
         if name is None and split is None:
@@ -43,6 +43,17 @@ def load_inputs(run_args: RunArguments, config: HICRAConfig) -> Inputs:
         split = run_args.held_out_dataset_split
         prompts["held_out"] = _load_unseen(run_args.held_out_dataset_name, split, run_args)
     return Inputs(prompts, load_rewards(run_args, config.max_completion_length))
+
+
+def training_prompts(run_args: RunArguments) -> Dataset:
+    """The prompts to train on."""
+    return drop_unreadable(load_training_prompts(run_args), run_args)
+
+
+def local_prompts(run_args: RunArguments) -> Dataset | None:
+    """The prompts to train on, where all that they are made of lies in files here."""
+    files = [*(run_args.dataset_path or run_args.dataset_names), *run_args.decontaminate]
+    return training_prompts(run_args) if files and all(Path(file).is_file() for file in files) else None
 
 
 def _load_unseen(name: str, split: str | None, run_args: RunArguments) -> Dataset:

@@ -35,9 +35,10 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
     name, revision = str(model_args.model_name_or_path), model_args.model_revision
     tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=config.trust_remote_code)
     PlanningTokenLabeler(tokenizer, grams)
-    check_save_steps(config)
     checkpoint = resume_point(config)
     inputs = load_inputs(run_args, config)
+    config.check_prompts(len(inputs.prompts["train"]))
+    check_save_steps(config, len(inputs.prompts["train"]))
     for rows in inputs.prompts.values():
         check_golds(rows, run_args)
         check_images(rows, config.world_size)

@@ -1,6 +1,7 @@
 """One training run from a parsed recipe; every process of `accelerate launch` runs this file."""
 
 import os
+import sys
 
 from accelerate import PartialState
 from httpx import HTTPError
@@ -16,7 +17,7 @@ from .inputs import Inputs, data_records, load_inputs
 from .runs.checkpoints import check_save_steps, resume_point
 from .runs.failures import NamedFailure, StepCallback
 from .runs.launch import check_launch
-from .runs.manifest import mark_finished, resolved_recipe, write_record
+from .runs.manifest import mark_finished, recipe_environment, resolved_recipe, write_record
 from .runs.provenance import model_record
 from .trainer import HICRATrainer
 from .upstream.cpu_ranks import leave_cpu_ranks, prepare_cpu_ranks
@@ -75,11 +76,11 @@ def main() -> None:
         # Trainer pickles its arguments into training_args.bin, and pushes that.
         os.environ["HF_TOKEN"], config.hub_token = config.hub_token, None
     # Now: the trainer completes its configuration.
-    recipe = resolved_recipe(run_args, config, model_args)
-    check_save_steps(config)
+    recipe = resolved_recipe(run_args, config, model_args) | recipe_environment(sys.argv)
     checkpoint = resume_point(config)
     prepare_cpu_ranks(PartialState())
     inputs = load_inputs(run_args, config)
+    check_save_steps(config, len(inputs.prompts["train"]))
     trainer = build_trainer(run_args, config, model_args, inputs)
     with NamedFailure(trainer):
         check_launch(trainer.accelerator)

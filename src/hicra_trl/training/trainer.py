@@ -1,5 +1,6 @@
 """GRPO with hierarchy-aware credit: wires the labeler, the credit and the dynamics to TRL."""
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,12 @@ class HICRATrainer(RolloutTrainer):
     }
 
     def __init__(
-        self, model: str | PreTrainedModel, reward_funcs: Any = None, args: HICRAConfig | None = None, **kwargs: Any
+        self,
+        model: str | PreTrainedModel,
+        reward_funcs: Any = None,
+        args: HICRAConfig | None = None,
+        *others: Any,
+        **kwargs: Any,
     ) -> None:
         if args is None:
             name = model if isinstance(model, str) else get_config_model_id(model.config)
@@ -74,9 +80,14 @@ class HICRATrainer(RolloutTrainer):
         if not isinstance(args, HICRAConfig):
             raise TypeError(f"args must be a HICRAConfig, got {type(args).__name__}")
         grams = StrategicGrams.load(args.strategic_grams)
-        super().__init__(model=model, reward_funcs=reward_funcs, args=args, **kwargs)
+        super().__init__(model, reward_funcs, args, *others, **kwargs)
         self.labeler = PlanningTokenLabeler(self._tokenizer, grams)
-        self.dynamics = {mode: DynamicsMeter(len(grams)) for mode in ("train", "eval")}
+        # Of the training, and of each dataset that is evaluated: baselines are never shared.
+        self.dynamics = defaultdict(lambda: DynamicsMeter(len(grams)))
+
+    @property
+    def _meter(self) -> DynamicsMeter:
+        return self.dynamics["train" if self.model.training else self._evaluated]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         batch = super()._generate_and_score_completions(inputs)
@@ -87,8 +98,10 @@ class HICRATrainer(RolloutTrainer):
         if self.args.credit_tokens != "planning" and self.args.alpha > 0:
             credited = self._control_tokens(batch, mask)
         # Once per generation: a buffered batch enters the loss several times, and amplifying there would compound.
-        batch["advantages"] = hicra_advantages(batch["advantages"], credited, self.args.alpha)
-        self.dynamics[self._mode].add_completions(labels, mask, batch["advantages"])
+        # At alpha 0 they stay one per completion: TRL's losses at sequence level tell the two shapes apart.
+        if self.args.alpha > 0:
+            batch["advantages"] = hicra_advantages(batch["advantages"], credited, self.args.alpha)
+        self._meter.add_completions(labels, mask, batch["advantages"])
         return batch
 
     def _control_tokens(self, batch: dict[str, Any], mask: torch.Tensor) -> torch.Tensor:
@@ -108,8 +121,8 @@ class HICRATrainer(RolloutTrainer):
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         rewards_per_func = super()._calculate_rewards(*args, **kwargs)
         group_size = self.num_generations if self.model.training else self.num_generations_eval
-        correct = rewards_per_func[:, 0] >= self.args.pass_threshold
-        self.dynamics[self._mode].add_groups(correct.view(-1, group_size))
+        first = rewards_per_func[:, 0].view(-1, group_size)
+        self._meter.add_groups(first >= self.args.pass_threshold, ~first.isnan())
         return rewards_per_func
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> tuple:
@@ -120,16 +133,15 @@ class HICRATrainer(RolloutTrainer):
 
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
         loss = super()._compute_loss(model, inputs)
-        self.dynamics[self._mode].add_tokens(*self._token_scores, inputs["planning_mask"], _own_tokens(inputs))
+        self._meter.add_tokens(*self._token_scores, inputs["planning_mask"], _own_tokens(inputs))
         del self._token_scores
         return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the dynamics of the window that ends here, under `hicra/`. Every rank must call it."""
         prefix = "hicra/" if self._mode == "train" else "eval_hicra/"
-        meter = self.dynamics[self._mode]
-        logs.update({prefix + name: value for name, value in meter.compute(self.accelerator).items()})
-        meter.reset()
+        logs.update({prefix + name: value for name, value in self._meter.compute(self.accelerator).items()})
+        self._meter.reset()
         super().log(logs, start_time)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -140,15 +152,15 @@ class HICRATrainer(RolloutTrainer):
 
     def checkpoint_state(self) -> dict[str, Any]:
         """The perplexities that later ones are relative to, and what the sampling remembers."""
-        baselines = {mode: meter.baselines for mode, meter in self.dynamics.items()}
+        baselines = {name: meter.baselines for name, meter in self.dynamics.items()}
         return {"perplexity_baselines": baselines, **super().checkpoint_state()}
 
     def restore_checkpoint(self, checkpoint: Path, state: dict[str, Any]) -> None:
         """Takes over what [`~HICRATrainer.checkpoint_state`] gave, of a run with the same lexicon."""
         check_same_lexicon(checkpoint, self.labeler.grams)
         super().restore_checkpoint(checkpoint, state)
-        for mode, baselines in state["perplexity_baselines"].items():
-            self.dynamics[mode].baselines = baselines
+        for name, baselines in state["perplexity_baselines"].items():
+            self.dynamics[name].baselines = baselines
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Writes TRL's model card with a section on the credit assignment."""

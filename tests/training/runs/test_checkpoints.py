@@ -109,16 +109,33 @@ def test_a_run_goes_back_in_another_folder_only(run, tmp_path):
 def test_a_run_is_continued_exactly_between_generations_and_logs(fields, exact):
     args = HICRAConfig("run", use_cpu=True, **{"logging_steps": 1, "save_steps": exact, **fields})
     assert exact_steps(args) == exact
-    check_save_steps(args)
+    check_save_steps(args, 1000)
     if exact > 1:
         args.save_steps = exact + 1
         with pytest.raises(ValueError, match=f"save_steps must be a multiple of {exact}, got {exact + 1}"):
-            check_save_steps(args)
+            check_save_steps(args, 1000)
         args.save_strategy = "no"
-        check_save_steps(args)
+        check_save_steps(args, 1000)
 
 
 def test_shares_of_all_steps_need_their_number():
     with pytest.raises(ValueError, match=r"save_steps=0\.5 is a share of max_steps, which is not set"):
-        check_save_steps(HICRAConfig("run", use_cpu=True, save_steps=0.5))
-    check_save_steps(HICRAConfig("run", use_cpu=True, save_steps=0.5, max_steps=20, logging_steps=5))
+        check_save_steps(HICRAConfig("run", use_cpu=True, save_steps=0.5), 1000)
+    check_save_steps(HICRAConfig("run", use_cpu=True, save_steps=0.5, max_steps=20, logging_steps=5), 1000)
+
+
+def test_checkpoints_at_the_end_of_an_epoch_must_be_at_a_log_too():
+    # 6 prompts of which a step takes one.
+    fields = {"use_cpu": True, "num_generations": 8, "num_train_epochs": 4}
+    args = HICRAConfig("run", save_strategy="epoch", logging_steps=4, **fields)
+    with pytest.raises(
+        ValueError, match="save_strategy 'epoch': the steps of an epoch must be a multiple of 4, got 6"
+    ):
+        check_save_steps(args, 6)
+    check_save_steps(args, 8)
+    check_save_steps(HICRAConfig("run", save_strategy="epoch", logging_steps=3, **fields), 6)
+    with pytest.raises(ValueError, match="save_steps must be a multiple of 6, got 4"):
+        check_save_steps(HICRAConfig("run", save_steps=4, logging_strategy="epoch", **fields), 6)
+    best = {"save_strategy": "best", "metric_for_best_model": "loss", "eval_strategy": "steps", "logging_steps": 4}
+    with pytest.raises(ValueError, match="eval_steps must be a multiple of 4, got 2"):
+        check_save_steps(HICRAConfig("run", eval_steps=2, **best, **fields), 6)

@@ -1,7 +1,9 @@
 """What goes wrong stops a run with its step, its reason and the way on; the last good checkpoint is whole."""
 
+import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ import pytest
 import yaml
 
 from hicra_trl.training.runs.checkpoints import newest_checkpoint
+from hicra_trl.training.runs.manifest import is_running, read_manifest
 from training.tiny_run import assert_equal, environment, results, train_here, write_recipe
 
 
@@ -74,3 +77,31 @@ def test_a_lost_rank_ends_the_run_at_once_with_one_last_line(whole, tmp_path):
     assert last.startswith(lost), done.stderr[-3000:]
     assert last.endswith("'hicra train --resume run' goes on from checkpoint-6")
     assert newest_checkpoint(tmp_path / "run").name == "checkpoint-6"
+
+
+@pytest.mark.parametrize("to_all", [True, False], ids=["Ctrl-C", "kill"])
+def test_a_signal_ends_all_processes_with_one_last_line(to_all, whole, tmp_path):
+    shutil.copy(whole / "problems.jsonl", tmp_path)
+    recipe = yaml.safe_load((whole / "recipe.yaml").read_text())
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "output_dir": "run", "max_steps": 400}))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hicra_trl.cli.main", "train", "--config", "recipe.yaml"],
+        env=environment(),
+        cwd=tmp_path,
+        stderr=(tmp_path / "stderr").open("w"),
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while not (tmp_path / "run" / "checkpoint-4" / "hicra_state.json").is_file():
+        assert process.poll() is None, (tmp_path / "stderr").read_text()
+        time.sleep(0.05)
+    trains = read_manifest(tmp_path / "run")["process"]
+    assert is_running(trains)
+    number = signal.SIGINT if to_all else signal.SIGTERM
+    os.killpg(process.pid, number) if to_all else os.kill(process.pid, number)
+    assert process.wait(timeout=60) == 128 + number
+    assert not is_running(trains)
+    said = (tmp_path / "stderr").read_text()
+    last = said.splitlines()[-1]
+    assert last.startswith("hicra train: stopped in step ") and f": ended by {number.name}; 'hicra train" in last
+    assert "'hicra train --resume run' goes on from checkpoint-" in last and "Traceback" not in said

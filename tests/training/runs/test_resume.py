@@ -11,9 +11,11 @@ import time
 from dataclasses import fields
 
 import pytest
+import yaml
 from trl import ModelConfig
 
 from hicra_trl import HICRAConfig
+from hicra_trl.cli.train import _absolute, parse
 from hicra_trl.training.arguments import RunArguments
 from hicra_trl.training.runs.checkpoints import checkpoints, step_of
 from hicra_trl.training.runs.manifest import read_manifest
@@ -184,3 +186,24 @@ def test_a_run_that_still_trains_is_not_resumed(run, whole):
     rewrite(run, process=read_manifest(whole / "whole")["process"])
     with pytest.raises(ValueError, match=f"is still being trained, by process {os.getpid()}"):
         arguments(run)
+
+
+def test_paths_hold_from_where_they_are_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    typed = ["--dataset_path", "a.jsonl", "b.jsonl", "--accelerate_config", "zero3", "--run_name", "a.jsonl"]
+    assert _absolute(typed) == [
+        "--dataset_path", f"{tmp_path}/a.jsonl", f"{tmp_path}/b.jsonl", "--accelerate_config", "zero3",
+        "--run_name", "a.jsonl",
+    ]  # fmt: skip
+    assert _absolute(["--accelerate_config", "mine.yaml"])[1] == f"{tmp_path}/mine.yaml"
+
+
+def test_env_of_a_recipe_is_kept_without_secrets(model_folder, lexicon_file, tmp_path, monkeypatch):
+    env = {"SHORT_OF_WORDS": "1", "WANDB_API_KEY": "secret"}
+    for name in env:
+        monkeypatch.setenv(name, "")
+    write_recipe(tmp_path, model_folder, lexicon_file, env=env, max_steps=2)
+    train_here(monkeypatch, tmp_path, "--config", "recipe.yaml")
+    recipe = yaml.safe_load((tmp_path / "run" / "resolved_config.yaml").read_text())
+    assert recipe["env"] == {"SHORT_OF_WORDS": "1"}
+    assert parse(["--config", str(tmp_path / "run" / "resolved_config.yaml")]).recipe["env"] == recipe["env"]

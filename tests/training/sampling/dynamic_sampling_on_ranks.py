@@ -30,7 +30,7 @@ class Recorder(HICRATrainer):
             {
                 "prompt": self._tokenizer.decode(prompt[mask.bool()]),
                 "length": len(self._tokenizer.decode(ids[own.bool()], skip_special_tokens=True)),
-                "advantage": advantages[0].item(),
+                "advantage": advantages.flatten()[0].item(),
                 "tokens": int(own.sum()),
             }
             for prompt, mask, ids, own, advantages in zip(

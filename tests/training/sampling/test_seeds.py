@@ -65,3 +65,15 @@ def test_generators_depend_on_every_part_of_their_key_and_on_nothing_else():
     assert len(draws) == len(keys)
     torch.rand(3)
     assert tuple(torch.rand(4, generator=seeded_generator(1, 0)).tolist()) in draws
+
+
+def test_data_seed_orders_a_stream(model, tokenizer, lexicon_file, tmp_path, prompts):
+    numbered = prompts.map(lambda row, at: {"prompt": f"{at} {row['prompt']}"}, with_indices=True)
+    seen = []
+    for fields in ({}, {"data_seed": 1}, {"data_seed": 42}, {"seed": 7, "data_seed": 1}):
+        args = config(tmp_path / "run", lexicon_file, max_steps=2, **fields)
+        stream = numbered.to_iterable_dataset()
+        trainer = Recorder(copy.deepcopy(model), vowel_share, args, stream, processing_class=tokenizer)
+        trainer.train()
+        seen.append(trainer.prompts)
+    assert seen[0] == seen[2] and seen[1] == seen[3] and seen[0] != seen[1]

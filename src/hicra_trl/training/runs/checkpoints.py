@@ -10,7 +10,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ...terminal import say
 from ..config import HICRAConfig
-from .files import MANIFEST_FILE, STATE_FILE
+from .files import MANIFEST_FILE, missing_state
 
 
 def checkpoints(run: str | Path) -> list[Path]:
@@ -43,8 +43,8 @@ def defect(checkpoint: str | Path) -> str | None:
     the weights.
     """
     folder = Path(checkpoint)
-    if not (folder / STATE_FILE).is_file():
-        return f"half-written, without {STATE_FILE}"
+    if (problem := missing_state(folder)) is not None:
+        return problem
     for file in sorted(folder.rglob("*")):
         if file.is_file() and not _is_readable(file):
             return f"damaged, {file.relative_to(folder)} is unreadable"
@@ -130,12 +130,18 @@ def refuse_to_mix(output_dir: str) -> None:
         )
 
 
-def exact_steps(config: HICRAConfig) -> int:
+def exact_steps(config: HICRAConfig, epoch: int = 1) -> int:
     """
     Steps from one point at which a run can be continued exactly to the next.
 
     Completions are sampled for several steps at once, and metrics are averages over the steps between two logs: in
     between, a checkpoint holds neither.
+
+    Args:
+        config ([`HICRAConfig`]):
+            The run's.
+        epoch (`int`, *optional*, defaults to `1`):
+            Steps of an epoch, which matter where there is a log after each.
 
     Example:
 
@@ -147,25 +153,49 @@ def exact_steps(config: HICRAConfig) -> int:
     """
     micro_steps = config.steps_per_generation * config.num_iterations
     generation = math.lcm(micro_steps, config.gradient_accumulation_steps) // config.gradient_accumulation_steps
-    return math.lcm(generation, _in_steps(config, "logging") if config.logging_strategy == "steps" else 1)
+    return math.lcm(generation, _interval(config, "logging", epoch))
 
 
-def check_save_steps(config: HICRAConfig) -> None:
-    """Raises `ValueError` if the run would leave checkpoints from which it cannot be continued exactly."""
-    if config.save_strategy != "steps":
+def check_save_steps(config: HICRAConfig, prompts: int) -> None:
+    """
+    Raises `ValueError` if the run would leave checkpoints from which it cannot be continued exactly.
+
+    Args:
+        config ([`HICRAConfig`]):
+            The run's.
+        prompts (`int`):
+            How many there are to train on: an epoch.
+    """
+    if config.save_strategy == "no":
         return
-    save_steps, exact = _in_steps(config, "save"), exact_steps(config)
+    generations = prompts // (config.generation_batch_size // config.num_generations)
+    micro_steps = generations * config.steps_per_generation * config.num_iterations
+    epoch = max(1, math.ceil(micro_steps / config.gradient_accumulation_steps))
+    # The best model is looked for, and saved, after an evaluation.
+    name = "eval" if config.save_strategy == "best" else "save"
+    saves = _interval(config, name, epoch)
+    is_epoch = getattr(config, f"{name}_strategy") == "epoch"
+    # No generation goes over the end of an epoch.
+    exact = _interval(config, "logging", epoch) if is_epoch else exact_steps(config, epoch)
+    steps = config.max_steps if config.max_steps > 0 else math.ceil(config.num_train_epochs * epoch)
     # The last step is saved whatever save_steps is.
-    if save_steps % exact and not 0 < config.max_steps <= save_steps:
+    if saves % exact and saves < steps:
+        what = f"{name}_strategy 'epoch': the steps of an epoch" if is_epoch else f"{name}_steps"
         raise ValueError(
-            f"save_steps must be a multiple of {exact}, got {save_steps}: between two generations and between two "
+            f"{what} must be a multiple of {exact}, got {saves}: between two generations and between two "
             "logs (steps_per_generation, num_iterations, gradient_accumulation_steps, logging_steps) a run cannot be "
             "continued exactly"
         )
 
 
+def _interval(config: HICRAConfig, what: str, epoch: int) -> int:
+    """Steps from one save, log or evaluation to the next; 1 where there is none."""
+    strategy = getattr(config, f"{what}_strategy")
+    return _in_steps(config, what) if strategy == "steps" else epoch if strategy == "epoch" else 1
+
+
 def _in_steps(config: HICRAConfig, what: str) -> int:
-    """`save_steps` or `logging_steps`, which may be a share of all steps, as a number of steps."""
+    """`save_steps`, `logging_steps` or `eval_steps`, which may be a share of all steps, as a number of steps."""
     steps = getattr(config, f"{what}_steps")
     if steps >= 1:
         return int(steps)

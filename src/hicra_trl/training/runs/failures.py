@@ -91,16 +91,16 @@ def stopped(step: int | str, reason: str) -> str:
     return f"stopped in step {step}: {reason}"
 
 
-def way_on(output_dir: str) -> str:
+def way_on(output_dir: str, when: str = "when the cause is gone, ") -> str:
     """What to do about a run that stopped, as the end of the line that says so; empty if it had not begun."""
     if not Path(output_dir, MANIFEST_FILE).is_file():
         return ""
     checkpoint = newest_checkpoint(output_dir)
     end = f"goes on from {checkpoint.name}" if checkpoint else "begins again, since no checkpoint is complete"
-    return f"; when the cause is gone, 'hicra train --resume {output_dir}' {end}"
+    return f"; {when}'hicra train --resume {output_dir}' {end}"
 
 
-def last_line(status: Path, output_dir: str, exit_status: int) -> str:
+def last_line(status: Path, output_dir: str, exit_status: int, ended_by: str | None = None) -> str:
     """
     The last line of a command whose training failed.
 
@@ -111,11 +111,16 @@ def last_line(status: Path, output_dir: str, exit_status: int) -> str:
             Folder of the run.
         exit_status (`int`):
             Of the launcher.
+        ended_by (`str`, *optional*):
+            The signal that ended the command, if one did.
 
     Returns:
         `str`: the step, the reason and the way on.
     """
     step, reasons = status / _STEP_FILE, status / _REASONS_FILE
+    if ended_by is not None:
+        where = f"in step {step.read_text()}" if step.is_file() else "before its first step"
+        return f"stopped {where}: ended by {ended_by}{way_on(output_dir, when='')}"
     if not step.is_file():
         return f"the training failed before its first step, with exit status {exit_status}: see above"
     reason = reasons.read_text().splitlines()[0] if reasons.is_file() else _LOST

@@ -27,6 +27,7 @@ from .provenance import code_record, installed_versions
 # What the command tells the processes that it launches; see `launch_record`.
 RECORD_VARIABLE = "HICRA_RECORD"
 
+_SECRETS = ("TOKEN", "KEY", "SECRET", "PASSWORD")
 # TRL derives these, and refuses them beside what it derives them from.
 _DERIVED = {"steps_per_generation": "generation_batch_size", "gradient_accumulation_steps": "completions_per_step"}
 
@@ -45,6 +46,15 @@ def resolved_recipe(run_args: Any, config: HICRAConfig, model_args: ModelConfig)
     derived = {name for name, source in _DERIVED.items() if fields.get(source) is not None}
     kept = {name: value for name, value in fields.items() if name not in left_out | derived}
     return json.loads(json.dumps(kept, default=str))
+
+
+def recipe_environment(argv: list[str]) -> dict[str, Any]:
+    """`env` of the recipe that a command line names, without secrets: TRL sets it, and keeps no field of it."""
+    if "--config" not in argv:
+        return {}
+    recipe = yaml.safe_load(Path(argv[argv.index("--config") + 1]).read_text())
+    kept = {name: value for name, value in recipe.get("env", {}).items() if not name.upper().endswith(_SECRETS)}
+    return {"env": kept} if kept else {}
 
 
 def launch_record(

@@ -2,20 +2,20 @@
 
 import inspect
 import math
-from collections import defaultdict, deque
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import set_seed
-from datasets import Dataset
-from torch.utils.data import Sampler
+from datasets import Dataset, IterableDataset
+from torch.utils.data import DataLoader, Sampler
 from tqdm import tqdm
 from trl import GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import RepeatSampler
 
 from ..config import HICRAConfig
+from ..upstream.evaluations import EvaluationsTrainer, unbounded
 from ..upstream.mixed_images import MixedImagesTrainer
 from ..upstream.resumable import ResumableTrainer
 from ..upstream.saved_weights import SavedWeightsTrainer
@@ -29,7 +29,9 @@ from .staged_context import StagedContext
 _FORWARD_PARAMETERS = inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters
 
 
-class RolloutTrainer(ResumableTrainer, SavedWeightsTrainer, VisionShardsTrainer, MixedImagesTrainer):
+class RolloutTrainer(
+    ResumableTrainer, SavedWeightsTrainer, EvaluationsTrainer, VisionShardsTrainer, MixedImagesTrainer
+):
     """
     What [`~hicra_trl.HICRATrainer`] samples, whoever gets the credit for it.
 
@@ -47,6 +49,8 @@ class RolloutTrainer(ResumableTrainer, SavedWeightsTrainer, VisionShardsTrainer,
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         config = self.args
+        if isinstance(self.train_dataset, Dataset):
+            config.check_prompts(len(self.train_dataset))
         if self.use_vllm and self.vllm_mode == "colocate":
             # Building the engine has seeded this process with the engine's number.
             set_seed(config.seed, device_specific=True)
@@ -71,10 +75,18 @@ class RolloutTrainer(ResumableTrainer, SavedWeightsTrainer, VisionShardsTrainer,
                 self.num_generations,
                 self._tokenizer.pad_token_id,  # pyright: ignore[reportArgumentType]
             )
-            # TRL's own keep the completions of one sampling only, and would forget those of the first attempts.
-            self._logs = {
-                name: deque() if isinstance(kept, deque) else defaultdict(deque) for name, kept in self._logs.items()
-            }
+            # TRL's own would forget the completions of the first attempts.
+            self._logs = unbounded(self._logs)
+
+    def get_train_dataloader(self) -> DataLoader:
+        """TRL's, which orders a stream by `data_seed` too."""
+        if not isinstance(self.train_dataset, IterableDataset):
+            return super().get_train_dataloader()
+        seed, self.args.seed = self.args.seed, self.args.seed_of_data
+        try:
+            return super().get_train_dataloader()
+        finally:
+            self.args.seed = seed
 
     def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler:
         sampler = super()._get_train_sampler(dataset)

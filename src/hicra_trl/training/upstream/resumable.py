@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-from trl import GRPOTrainer
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput, get_last_checkpoint
+from trl import GRPOConfig, GRPOTrainer
 
 from ...disk import write_whole
-from ..runs.files import STATE_FILE
+from ..runs.files import STATE_FILE, missing_state
 
 
 class ResumableTrainer(GRPOTrainer):
@@ -25,6 +25,9 @@ class ResumableTrainer(GRPOTrainer):
             As in [`~trl.GRPOTrainer`].
     """
 
+    args: GRPOConfig
+    num_generations: int
+
     def checkpoint_state(self) -> dict[str, Any]:
         """What a checkpoint remembers, as JSON has it."""
         return {}
@@ -38,6 +41,23 @@ class ResumableTrainer(GRPOTrainer):
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kwargs)
+        # Transformers calls it a success, or goes round for ever. A dataset whose length is known is checked before.
+        if self.state.global_step == 0:
+            raise ValueError(
+                f"nothing was trained: the dataset gave fewer prompts than one step takes, and a generation takes "
+                f"{(self.args.generation_batch_size or 0) // self.num_generations}"
+            )
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
+        """Trains as Transformers does, from a whole checkpoint of this trainer."""
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = get_last_checkpoint(str(self.args.output_dir)) or True
+        if resume_from_checkpoint and resume_from_checkpoint is not True:
+            if not Path(resume_from_checkpoint).is_dir():
+                raise ValueError(f"no checkpoint at {resume_from_checkpoint}: expected a folder checkpoint-<step>")
+            if problem := missing_state(resume_from_checkpoint):
+                raise ValueError(f"cannot resume {resume_from_checkpoint}: it is {problem}")
+        return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         folder = Path(self._get_output_dir(trial=trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
