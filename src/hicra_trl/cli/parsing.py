@@ -50,6 +50,8 @@ def parse(
         )
     except (ValueError, OSError, yaml.YAMLError) as error:
         stop(prog, error)
+    except (TypeError, KeyError) as error:  # of a dataclass that is not ours
+        stop(prog, f"a field holds a value of another type than it takes ({type(error).__name__}: {error})")
     if from_recipe:
         names = ", ".join(flag.removeprefix("--") for flag in from_recipe[::2])
         stop(prog, f"the recipe has fields that are not known: {names}")
