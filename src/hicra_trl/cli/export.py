@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..fields import Checked, CountOrZero
 from ..terminal import labelled
 from ..training.export.export import check_target, export, make_repository, push
 from ..training.export.weights import Trained, find_trained
@@ -29,7 +30,7 @@ _FORMS = {
 
 
 @dataclass
-class ExportArguments:
+class ExportArguments(Checked):
     """
     What to export.
 
@@ -49,7 +50,7 @@ class ExportArguments:
     """
 
     run: str | None = None
-    checkpoint: int | None = None
+    checkpoint: CountOrZero | None = None
     output_dir: str | None = None
     push_to: str | None = None
     private: bool = False

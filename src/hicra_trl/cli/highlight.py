@@ -8,8 +8,9 @@ from typing import Any
 from ..analysis.highlight import trace_block
 from ..analysis.page import write
 from ..data.rows import as_text, stream_rows
+from ..fields import Checked, Count
 from ..grams import GramMatcher, StrategicGrams
-from .parsing import check_positive, run_command
+from .parsing import run_command
 
 
 PROG = "hicra highlight"
@@ -22,7 +23,7 @@ DESCRIPTION = """Marks the strategic grams of a text, or of the completions that
 
 
 @dataclass
-class HighlightArguments:
+class HighlightArguments(Checked):
     """
     What to highlight.
 
@@ -40,7 +41,7 @@ class HighlightArguments:
     input: str | None = None
     output: str | None = None
     strategic_grams: str = "paper"
-    limit: int = 20
+    limit: Count = 20
 
 
 def run(argv: list[str]) -> int:
@@ -50,7 +51,6 @@ def run(argv: list[str]) -> int:
 
 def highlight(args: HighlightArguments) -> None:
     """Writes the page."""
-    check_positive(args, "limit")
     if args.input is None or not Path(args.input).is_file():
         raise ValueError(f"expected --input to name a text file or a parquet file of completions, got {args.input!r}")
     source = Path(args.input)

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Annotated
 
+from ..fields import Checked, Count, Range
 from ..grams import Corpus, CorpusArguments, StrategicGrams
 from ..grams.coverage import TOO_COMMON, Coverage, compare, findings, measure
-from .parsing import check_positive, run_command, stop
+from .parsing import run_command, stop
 
 
 PROG = "hicra lexicon"
@@ -24,7 +26,7 @@ the Hub as user/name or user/name@revision.
 
 
 @dataclass
-class LexiconArguments:
+class LexiconArguments(Checked):
     """
     How to look.
 
@@ -45,18 +47,13 @@ class LexiconArguments:
             For `sensitivity`: the figure. Defaults to `sensitivity.png` in the run's folder.
     """
 
-    top: int = 20
-    members: int = 6
+    top: Count = 20
+    members: Count = 6
     private: bool = False
     license: str = "apache-2.0"
-    fraction: float = 0.3
-    seeds: int = 5
+    fraction: Annotated[float, Range("(0, 1)")] = 0.3
+    seeds: Count = 5
     output: str | None = None
-
-    def __post_init__(self) -> None:
-        check_positive(self, "top", "members", "seeds")
-        if not 0 < self.fraction < 1:
-            raise ValueError(f"fraction must be in (0, 1), got {self.fraction}")
 
 
 def run(argv: list[str]) -> int:

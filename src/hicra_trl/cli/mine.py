@@ -4,9 +4,11 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import yaml
 
+from ..fields import Checked, Count
 from ..grams import Corpus, CorpusArguments, MiningConfig, StrategicGrams, mine_strategic_grams
 from .lexicon import cluster_table
 from .parsing import parse, run_command
@@ -28,14 +30,14 @@ kept in a work folder, so that the same command goes on where it was interrupted
 
 
 @dataclass
-class MineArguments:
+class MineArguments(Checked):
     """
     Where the lexicon goes, and how the work is done.
 
     Args:
         output_dir (`str`, *optional*, defaults to `"strategic_grams"`):
             Folder of the lexicon.
-        preset (`str`, *optional*, defaults to `"default"`):
+        preset (`Literal["default", "paper"]`, *optional*, defaults to `"default"`):
             `"default"`, or `"paper"` for the paper's three steps literally. Fields set beside it win.
         num_proc (`int`, *optional*, defaults to `1`):
             Processes that count.
@@ -52,17 +54,13 @@ class MineArguments:
     """
 
     output_dir: str = "strategic_grams"
-    preset: str = "default"
-    num_proc: int = 1
+    preset: Literal["default", "paper"] = "default"
+    num_proc: Count = 1
     work_folder: str | None = None
     push_to_hub: str | None = None
     private: bool = False
     license: str = "apache-2.0"
     dry_run: bool = False
-
-    def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise ValueError(f"preset must be {' or '.join(PRESETS)}, got {self.preset!r}")
 
 
 def run(argv: list[str]) -> int:

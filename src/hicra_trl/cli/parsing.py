@@ -44,15 +44,30 @@ def parse(
                 raise ValueError("--config needs the path of a YAML recipe")
             if not Path(recipe[0]).is_file():
                 raise ValueError(f"no recipe at {recipe[0]}")
+            _check_keys(recipe[0])
         *parsed, from_recipe, remaining = parser.parse_args_and_config(
             argv, return_remaining_strings=True, separate_remaining_strings=True
         )
     except (ValueError, OSError, yaml.YAMLError) as error:
         stop(prog, error)
+    except (TypeError, KeyError) as error:  # of a dataclass that is not ours
+        stop(prog, f"a field holds a value of another type than it takes ({type(error).__name__}: {error})")
     if from_recipe:
         names = ", ".join(flag.removeprefix("--") for flag in from_recipe[::2])
         stop(prog, f"the recipe has fields that are not known: {names}")
     return (*parsed, remaining)
+
+
+def _check_keys(recipe: str) -> None:
+    """Raises `ValueError` if a recipe is no mapping, or names a field twice, of which YAML takes the last."""
+    node = yaml.compose(Path(recipe).read_text(encoding="utf-8"), yaml.SafeLoader)
+    if not isinstance(node, yaml.MappingNode):
+        raise ValueError(f"{recipe} is no recipe: expected a mapping of fields to values")
+    names = [str(key.value) for key, _ in node.value]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"the recipe has fields more than once: {', '.join(twice)}")
+    if wrong := [str(key.value) for key, _ in node.value if key.tag != "tag:yaml.org,2002:str"]:
+        raise ValueError(f"the recipe has fields that are not known: {', '.join(wrong)}")
 
 
 def run_command(
@@ -88,10 +103,3 @@ def run_command(
         return function(*parsed) or 0
     except (ValueError, OSError) as error:
         stop(prog, error)
-
-
-def check_positive(args: object, *names: str) -> None:
-    """Raises `ValueError` if one of these fields is below 1."""
-    for name in names:
-        if getattr(args, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(args, name)}")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from ..analysis.comparison import comparison_text
 from ..analysis.report import write_report
+from ..fields import Checked, Count
 from ..playground import PretrainConfig
 from ..playground.experiment import METHODS, run_experiment
 from . import train
 from .launch import shipped
-from .parsing import check_positive, run_command
+from .parsing import run_command
 
 
 PROG = "hicra playground"
@@ -26,7 +27,7 @@ network is used."""
 
 
 @dataclass
-class PlaygroundArguments:
+class PlaygroundArguments(Checked):
     """
     What the playground runs.
 
@@ -41,10 +42,10 @@ class PlaygroundArguments:
             Steps of the pretraining. With fewer, execution is not mastered.
     """
 
-    seeds: int = 1
+    seeds: Count = 1
     folder: str = "runs/playground"
     recipes: str | None = None
-    pretrain_steps: int = PretrainConfig().steps
+    pretrain_steps: Count = PretrainConfig().steps
 
 
 def run(argv: list[str]) -> int:
@@ -54,7 +55,6 @@ def run(argv: list[str]) -> int:
 
 def compare(args: PlaygroundArguments) -> int:
     """Pretrains, trains, and reports; returns the exit status."""
-    check_positive(args, "seeds", "pretrain_steps")
     recipes = Path(args.recipes or shipped("recipes") / "playground")
     for method in METHODS:
         if not (recipes / f"{method}.yaml").is_file():

@@ -13,12 +13,15 @@ import datasets
 import yaml
 from trl import ModelConfig
 
+from ..fields import check_fields
 from ..grams import StrategicGrams
+from ..terminal import first_line
 from ..training import preflight
 from ..training.arguments import RunArguments
 from ..training.config import HICRAConfig
 from ..training.dry_run.dry_run import plan
 from ..training.inputs import local_prompts
+from ..training.limits import LIMITS
 from ..training.runs.failures import STATUS_VARIABLE, last_line
 from ..training.runs.launch import Launch, check_checkpoint, launch_environment
 from ..training.runs.manifest import is_finished, launch_record, read_manifest, recipe_environment
@@ -112,6 +115,7 @@ def parse(argv: list[str]) -> Job:
     if asked.resume is not None:
         argv = _resume(Path(asked.resume), argv)
     run_args, settings, model_args, flags = parse_fields((RunArguments, Settings, ModelConfig), argv, PROG)
+    check_fields(model_args, LIMITS)
     if unknown := unknown_to_accelerate(flags):
         raise ValueError(f"unknown arguments: {' '.join(unknown)}")
     arguments = launch_arguments(run_args.accelerate_config, flags)
@@ -121,7 +125,11 @@ def parse(argv: list[str]) -> Job:
         settings.use_cpu, given = True, given | {"use_cpu"}
     # Plain values, as a recipe has them.
     recipe = json.loads(json.dumps({**asdict(run_args), **vars(settings), **asdict(model_args)}, default=str))
-    config = HICRAConfig.for_processes(asked_for.num_processes, **vars(settings))
+    try:
+        config = HICRAConfig.for_processes(asked_for.num_processes, **vars(settings))
+    except (TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError, ImportError) as error:
+        # What TRL and Transformers find wrong inside of mappings, and with this machine.
+        raise ValueError(f"the recipe makes no configuration: {first_line(error)}") from error
     name = model_args.model_name_or_path
     if name is None:
         raise ValueError("no model_name_or_path: expected a folder or a model on the Hub")

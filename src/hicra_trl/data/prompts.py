@@ -6,15 +6,16 @@ from typing import Any, Literal
 
 from datasets import Dataset
 
+from ..fields import Checked, Count, Share
 from ..rewards.boxed import BOXED_INSTRUCTION
 from .decontamination import COVERAGE, NGRAM
 from .mixture import drop_overlaps, mix
 from .paper_datasets import find_known, read_known
-from .rows import GOLD_COLUMNS, PROMPT_COLUMNS, as_gold, find_column, read_rows
+from .rows import GOLD_COLUMNS, PROMPT_COLUMNS, as_gold, as_prompt, find_column, read_rows
 
 
 @dataclass
-class DataArguments:
+class DataArguments(Checked):
     """
     Where prompts come from and how they are put.
 
@@ -65,8 +66,8 @@ class DataArguments:
     dataset_config: str | None = None
     dataset_split: str = "train"
     decontaminate: list[str] = field(default_factory=list)
-    decontaminate_ngram: int = NGRAM
-    decontaminate_coverage: float = COVERAGE
+    decontaminate_ngram: Count = NGRAM
+    decontaminate_coverage: Share = COVERAGE
     eval_dataset_name: str | None = None
     eval_dataset_split: str | None = None
     prompt_column: str | None = None
@@ -76,10 +77,7 @@ class DataArguments:
     instruction: str = BOXED_INSTRUCTION
 
     def __post_init__(self) -> None:
-        # A recipe may give a single string where the command line gives a list of one.
-        for name in ("extra_datasets", "dataset_path", "decontaminate"):
-            if isinstance(getattr(self, name), str):
-                setattr(self, name, [getattr(self, name)])
+        super().__post_init__()
         if self.dataset_path and len(self.dataset_path) != len(self.dataset_names):
             raise ValueError(
                 f"dataset_path must have a path for each of {self.dataset_names}, got {len(self.dataset_path)}"
@@ -156,13 +154,15 @@ def load_prompts(name: str, split: str, args: DataArguments) -> Dataset:
         gold = find_column(dataset.column_names, args.gold_column, GOLD_COLUMNS, "gold answers", name)
         marker = args.gold_marker
     # Only plain values go into the function: its hash then is the same in every process, and the cache serves all.
+    if not len(dataset):
+        raise ValueError(f"{name} has no rows")
     tail, chat = _tail(args), args.prompt_format == "chat"
     if not chat and "images" in dataset.column_names:
         raise ValueError(f"{name} has images: expected prompt_format 'chat', got 'text'")
     taken = {prompt, gold, "prompt", "solution"} & set(dataset.column_names)
 
     def to_prompt(row: dict[str, Any], index: int) -> dict[str, Any]:
-        problem = row[prompt]
+        problem = as_prompt(row[prompt], f"{name}, row {index}, {prompt!r}")
         if isinstance(problem, str) and prompt != "prompt":
             problem = [{"role": "user", "content": problem + tail}] if chat else problem + tail
         return {"prompt": problem, "solution": as_gold(row[gold], f"{name}, row {index}, {gold!r}", marker)}

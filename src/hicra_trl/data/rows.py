@@ -140,6 +140,8 @@ def read_rows(
     try:
         if file.is_file():
             builder = _BUILDERS[_suffix(file)]
+            if not file.stat().st_size:
+                raise ValueError(f"{name} is empty: expected rows")
             if config is not None:
                 raise ValueError(f"{name} is a file and has no configuration {config!r}: expected none")
             return load_dataset(builder, data_files=name, split=split or "train")
@@ -203,6 +205,22 @@ def as_text(value: Any, column: str, where: str, role: str = "assistant") -> str
 
 def _content(content: str | list[dict[str, Any]]) -> str:
     return content if isinstance(content, str) else "\n".join(part["text"] for part in content if part.get("text"))
+
+
+def as_prompt(value: Any, where: str) -> str | list[dict[str, Any]]:
+    """A prompt that is text, or a conversation of messages with role and content; all else raises `ValueError`."""
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, list) and value and all(_is_message(message) for message in value):
+        return value
+    got = repr(value)
+    raise ValueError(f"{where}: expected a prompt (text, or messages with role and content), got {one_line(got)}")
+
+
+def _is_message(message: Any) -> bool:
+    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+        return False
+    return isinstance(message.get("content"), str | list) or bool(message.get("tool_calls"))
 
 
 def is_missing(gold: Any) -> bool:

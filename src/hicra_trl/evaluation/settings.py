@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..fields import Checked, Count, CountOrZero, NotNegative, SomeShare
 from ..rewards.boxed import BOXED_INSTRUCTION
 from .paper_tables import published
 
@@ -21,19 +22,10 @@ HOW = (
     "dry_run",
     "push_to_hub",
 )
-_AT_LEAST_ONE = (
-    "num_samples",
-    "max_items",
-    "max_tokens",
-    "concurrency",
-    "batch_size",
-    "tensor_parallel_size",
-    "max_model_length",
-)
 
 
 @dataclass
-class EvalArguments:
+class EvalArguments(Checked):
     """
     What is evaluated, and how it is sampled and judged.
 
@@ -112,13 +104,13 @@ class EvalArguments:
     trust_remote_code: bool = False
     benchmarks: list[str] = field(default_factory=list)
     override: list[str] = field(default_factory=list)
-    num_samples: int | None = None
-    max_items: int | None = None
+    num_samples: Count | None = None
+    max_items: Count | None = None
     engine: Literal["transformers", "vllm", "server"] = "transformers"
-    temperature: float = 0.6
-    top_p: float = 0.95
-    top_k: int = 0
-    max_tokens: int = 32768
+    temperature: NotNegative = 0.6
+    top_p: SomeShare = 0.95
+    top_k: CountOrZero = 0
+    max_tokens: Count = 32768
     seed: int = 0
     prompt_format: Literal["chat", "text"] = "chat"
     instruction: str = BOXED_INSTRUCTION
@@ -127,34 +119,24 @@ class EvalArguments:
     answer_after_think: bool = False
     strategic_grams: str = "paper"
     dtype: str = "auto"
-    batch_size: int = 32
-    max_model_length: int | None = None
-    tensor_parallel_size: int = 1
-    gpu_memory_utilization: float = 0.9
+    batch_size: Count = 32
+    max_model_length: Count | None = None
+    tensor_parallel_size: Count = 1
+    gpu_memory_utilization: SomeShare = 0.9
     paper_model: str | None = None
     base_url: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
-    concurrency: int = 64
+    concurrency: Count = 64
     output_dir: str = "runs/eval"
     dry_run: bool = False
     push_to_hub: str | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.model:
             raise ValueError("no model: expected a folder, a model on the Hub, or the name that a server knows")
         if not self.benchmarks:
             raise ValueError("no benchmarks: expected the name of at least one")
-        for name in _AT_LEAST_ONE:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
-        if self.temperature < 0:
-            raise ValueError(f"temperature must be at least 0, got {self.temperature}")
-        if self.top_k < 0:
-            raise ValueError(f"top_k must be at least 0 (off), got {self.top_k}")
-        for name in ("top_p", "gpu_memory_utilization"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in (0, 1], got {getattr(self, name)}")
         if self.paper_model is not None:
             published(self.paper_model)
         if (self.engine == "server") != (self.base_url is not None):

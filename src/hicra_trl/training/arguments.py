@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..data.prompts import DataArguments
+from ..fields import Count
 from .rewards import RewardArguments
 
 
@@ -30,7 +31,7 @@ class RunArguments(DataArguments, RewardArguments):
 
     held_out_dataset_name: str | None = None
     held_out_dataset_split: str | None = None
-    held_out_steps: int = 50
-    held_out_samples: int = 4
+    held_out_steps: Count = 50
+    held_out_samples: Count = 4
     held_out_at_start: bool = True
     accelerate_config: str | None = None

@@ -1,11 +1,15 @@
 """Configuration of HICRA: GRPO's, with the paper's choices as defaults."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from transformers.utils import is_torch_bf16_gpu_available
 from trl import GRPOConfig
+
+from ..fields import Count, CountOrZero, Range, check_fields
+from .limits import FILES, LIMITS, MAPPINGS
 
 
 CreditTokens = Literal["planning", "random", "high_entropy"]
@@ -54,7 +58,8 @@ class HICRAConfig(GRPOConfig):
             Defaults to TRL's, bf16, where a GPU has it, and to float32 elsewhere.
 
     Raises:
-        `ValueError`: if `alpha` is not in [0, 1), if it is above 0 with a loss that collapses the credit of tokens to
+        `ValueError`: if a field, of TRL's too, has another type, choice or range than it is declared with, if `alpha`
+            is above 0 with a loss that collapses the credit of tokens to
             one value per completion (`importance_sampling_level="sequence"`, `loss_type="luspo"`), if
             `credit_tokens` is none of the three, if `completions_per_step` cannot be had with this many processes, if
             a number of the staged context is out of its range or vLLM's
@@ -62,13 +67,13 @@ class HICRAConfig(GRPOConfig):
             the one before has to stay.
     """
 
-    alpha: float = 0.2
+    alpha: Annotated[float, Range("[0, 1)")] = 0.2
     credit_tokens: CreditTokens = "planning"
-    completions_per_step: int | None = None
-    dynamic_sampling_attempts: int = 0
-    extended_completion_length: int | None = None
-    extend_clipped_ratio: float = 0.2
-    extend_patience: int = 5
+    completions_per_step: Count | None = None
+    dynamic_sampling_attempts: CountOrZero = 0
+    extended_completion_length: Count | None = None
+    extend_clipped_ratio: Annotated[float, Range("[0, 1)")] = 0.2
+    extend_patience: Count = 5
     strategic_grams: str = "paper"
     pass_threshold: float = 1.0
     scale_rewards: str = "none"
@@ -110,16 +115,16 @@ class HICRAConfig(GRPOConfig):
         return self.hub_model_id or Path(self.output_dir).absolute().name
 
     def __post_init__(self) -> None:
+        check_fields(self, LIMITS)
+        self._check_mappings()
+        if self.max_steps == 0:
+            raise ValueError("max_steps must be at least 1, or -1 for num_train_epochs, got 0")
         # TRL's default asks for bf16, and without a device for it refuses to start rather than train in float32.
         if self.bf16 is None and not self.use_cpu and not is_torch_bf16_gpu_available():
             self.bf16 = False
         if self.completions_per_step is not None:
             self._accumulate(self.completions_per_step)
         super().__post_init__()
-        if not 0 <= self.alpha < 1:
-            raise ValueError(f"alpha must be in [0, 1), got {self.alpha}")
-        if self.credit_tokens not in get_args(CreditTokens):
-            raise ValueError(f"credit_tokens must be one of {get_args(CreditTokens)}, got {self.credit_tokens!r}")
         if self.alpha > 0:
             for name, collapsing in (("importance_sampling_level", "sequence"), ("loss_type", "luspo")):
                 if getattr(self, name) == collapsing:
@@ -127,8 +132,8 @@ class HICRAConfig(GRPOConfig):
                         f"{name}={collapsing!r} gives every token of a completion the same credit, so alpha="
                         f"{self.alpha} has no effect on planning tokens: use another {name}, or alpha=0"
                     )
-        if self.dynamic_sampling_attempts < 0:
-            raise ValueError(f"dynamic_sampling_attempts must be at least 0, got {self.dynamic_sampling_attempts}")
+        if self.sync_ref_model and self.beta == 0:
+            raise ValueError("sync_ref_model needs a reference model: expected beta above 0, got 0")
         if self.save_total_limit == 1:
             raise ValueError(
                 "save_total_limit must be at least 2, got 1: while a checkpoint is written, the one before has to stay"
@@ -146,6 +151,20 @@ class HICRAConfig(GRPOConfig):
                 f"{prompts}; add prompts, or make the batch smaller (completions_per_step, "
                 "gradient_accumulation_steps, steps_per_generation or per_device_train_batch_size)"
             )
+
+    def _check_mappings(self) -> None:
+        """What TRL takes as a mapping, or as text: JSON, or, of some, a file of it."""
+        for name in (*MAPPINGS, *FILES):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value or (name in FILES and Path(value).is_file()):
+                continue
+            try:
+                is_mapping = isinstance(json.loads(value), dict)
+            except ValueError:
+                is_mapping = False
+            if not is_mapping:
+                expected = "a mapping or a JSON file" if name in FILES else "a mapping"
+                raise ValueError(f"{name} must be {expected}, got {value!r}")
 
     def _accumulate(self, completions: int) -> None:
         """Sets `gradient_accumulation_steps`, before TRL derives the generation batch from it."""
@@ -176,11 +195,6 @@ class HICRAConfig(GRPOConfig):
             raise ValueError(
                 f"extended_completion_length must be above max_completion_length={self.max_completion_length}, "
                 f"got {extended}"
-            )
-        if not 0 <= self.extend_clipped_ratio < 1 or self.extend_patience < 1:
-            raise ValueError(
-                "expected extend_clipped_ratio in [0, 1) and extend_patience of at least 1, got "
-                f"{self.extend_clipped_ratio} and {self.extend_patience}"
             )
         room = self.vllm_max_model_length
         if self.use_vllm and room is not None and room <= extended:

@@ -96,16 +96,7 @@ class PassAtKCallback(TrainerCallback):
         self._check()
 
     def _check(self) -> None:
-        columns = self.dataset.column_names
-        if not {"prompt", "solution"} <= set(columns):
-            raise ValueError(f"held-out problems need the columns prompt and solution, got {columns}")
-        if images := {"image", "images"} & set(columns):
-            raise ValueError(f"held-out problems must be text, got a column {images.pop()!r}")
-        if len(self.dataset) == 0:
-            raise ValueError("held-out pass@k needs at least one problem, got none")
-        for row, gold in enumerate(self.dataset["solution"]):
-            if not isinstance(gold, str):
-                raise ValueError(f"solution of held-out problem {row} must be text, got {gold!r}")
+        check_problems(self.dataset)
         counts = {"steps": self.steps, "num_samples": self.num_samples, "batch_size": self.batch_size}
         if "max_completion_length" in self.settings:
             counts["max_completion_length"] = self.settings["max_completion_length"]
@@ -221,6 +212,20 @@ class PassAtKCallback(TrainerCallback):
 
     def _subset_sizes(self) -> list[int]:
         return [2**power for power in range(self.num_samples.bit_length())]
+
+
+def check_problems(dataset: Dataset) -> None:
+    """Raises `ValueError` for a dataset that pass@k cannot be measured on."""
+    columns = dataset.column_names
+    if not {"prompt", "solution"} <= set(columns):
+        raise ValueError(f"held-out problems need the columns prompt and solution, got {columns}")
+    if images := {"image", "images"} & set(columns):
+        raise ValueError(f"held-out problems must be text, got a column {images.pop()!r}")
+    if len(dataset) == 0:
+        raise ValueError("held-out pass@k needs at least one problem, got none")
+    for row, gold in enumerate(dataset["solution"]):
+        if not isinstance(gold, str):
+            raise ValueError(f"solution of held-out problem {row} must be text, got {gold!r}")
 
 
 @contextmanager

@@ -1,18 +1,28 @@
 """What would stop a run later is found before anything is launched."""
 
+import json
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 
+import torch
+import transformers
+from datasets import Dataset
 from httpx import HTTPError
 from huggingface_hub import HfApi
-from transformers import AutoTokenizer
-from trl import ModelConfig
+from jinja2 import TemplateError
+from safetensors import SafetensorError, safe_open
+from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTokenizerBase, Trainer
+from transformers.integrations import get_reporting_integration_callbacks
+from trl import ModelConfig, get_peft_config, get_quantization_config
 
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..terminal import first_line
 from .arguments import RunArguments
 from .config import HICRAConfig
+from .held_out import check_problems
 from .inputs import data_records, load_inputs
-from .rewards import check_golds
+from .rewards import check_columns, check_golds, try_rewards
 from .runs.checkpoints import check_save_steps, is_own, resume_point
 from .runs.files import MANIFEST_FILE
 from .runs.lexicon import check_same_lexicon
@@ -33,15 +43,26 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
         `ValueError` or `OSError`: for what is wrong.
     """
     name, revision = str(model_args.model_name_or_path), model_args.model_revision
+    check_packages(config, model_args)
+    check_folder(Path(config.output_dir))
     tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=config.trust_remote_code)
     PlanningTokenLabeler(tokenizer, grams)
     checkpoint = resume_point(config)
     inputs = load_inputs(run_args, config)
     config.check_prompts(len(inputs.prompts["train"]))
     check_save_steps(config, len(inputs.prompts["train"]))
-    for rows in inputs.prompts.values():
+    for role, rows in inputs.prompts.items():
+        check_columns(rows, role)
+        check_chat(rows, tokenizer, config, name)
         check_golds(rows, run_args)
         check_images(rows, config.world_size)
+    if (problems := inputs.prompts.get("held_out")) is not None:
+        check_problems(problems)
+    try_rewards(run_args, inputs.reward_funcs, inputs.prompts["train"])
+    weights = config.reward_weights
+    if weights is not None and len(weights) != len(run_args.reward_funcs):
+        raise ValueError(f"reward_weights must be {len(run_args.reward_funcs)}, one for each reward, got {weights}")
+    check_model(config, model_args)
     if checkpoint is not None:
         check_same_lexicon(checkpoint, grams)
         if Path(checkpoint.parent, MANIFEST_FILE).is_file() and is_own(checkpoint, config):
@@ -56,6 +77,115 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
     if config.push_to_hub:
         check_repository(config)
     return checkpoint
+
+
+def check_packages(config: HICRAConfig, model_args: ModelConfig) -> None:
+    """Raises `ValueError` if a field needs a package that is not there, with what installs it."""
+    needed = {
+        "vllm": ("use_vllm", config.use_vllm, "hicra-trl[vllm]"),
+        "peft": ("use_peft", model_args.use_peft, "hicra-trl[peft]"),
+        "deepspeed": ("deepspeed", bool(config.deepspeed), "hicra-trl[deepspeed]"),
+        "liger_kernel": ("use_liger_kernel", config.use_liger_kernel, "liger-kernel"),
+        "bitsandbytes": ("load_in_4bit or load_in_8bit", model_args.load_in_4bit or model_args.load_in_8bit, None),
+    }
+    for package, (field, is_needed, source) in needed.items():
+        if is_needed and find_spec(package) is None:
+            raise ValueError(f"{field} needs {package}, which is not installed: pip install '{source or package}'")
+    try:
+        for callback in get_reporting_integration_callbacks(config.report_to):
+            callback()
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise ValueError(f"report_to: {first_line(error)}") from error
+
+
+def check_folder(folder: Path) -> None:
+    """Raises `ValueError` if a folder is none, or cannot be made and written."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    try:
+        with TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ValueError(f"output_dir must be a folder that can be written, got {folder}: {error.strerror}") from error
+
+
+def check_chat(rows: Dataset, tokenizer: PreTrainedTokenizerBase, config: HICRAConfig, name: str) -> None:
+    """Raises `ValueError` if prompts are conversations that the chat template does not put."""
+    if isinstance(rows[0]["prompt"], str):
+        return
+    processor = tokenizer
+    if tokenizer.chat_template is None:
+        processor = AutoProcessor.from_pretrained(name, trust_remote_code=config.trust_remote_code)
+    if processor.chat_template is None:
+        raise ValueError(f"{name} has no chat template: expected one, or prompts of plain text (prompt_format: text)")
+    if processor is not tokenizer or {"image", "images"} & {*rows.column_names}:
+        return
+    shapes = {tuple(turn["role"] for turn in prompt): row for row, prompt in enumerate(rows["prompt"])}
+    for roles, row in shapes.items():
+        try:
+            tokenizer.apply_chat_template(
+                rows[row]["prompt"], tokenize=False, add_generation_prompt=True, **(config.chat_template_kwargs or {})
+            )
+        except (TemplateError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"the chat template of {name} refuses row {row} ({', '.join(roles)}): {first_line(error)}"
+            ) from error
+
+
+def check_model(config: HICRAConfig, model_args: ModelConfig) -> None:
+    """Raises `ValueError` if the model, its adapter or its optimizer cannot be made; no weights are loaded."""
+    name = str(model_args.model_name_or_path)
+    if Path(name).is_dir():
+        check_weights(Path(name))
+    kwargs = {"trust_remote_code": config.trust_remote_code, "attn_implementation": model_args.attn_implementation}
+    kwargs |= {"revision": model_args.model_revision, **(config.model_init_kwargs or {})}
+    model_config = AutoConfig.from_pretrained(
+        name, revision=kwargs["revision"], trust_remote_code=kwargs["trust_remote_code"]
+    )
+    architecture = getattr(transformers, (model_config.architectures or [""])[0], None)
+    if architecture is None:  # with code of its own
+        return
+    try:
+        get_quantization_config(model_args)
+        with torch.device("meta"):
+            model = architecture._from_config(model_config, attn_implementation=kwargs["attn_implementation"])
+        if (adapter := get_peft_config(model_args)) is not None:
+            from peft import get_peft_model
+            from peft.tuners.tuners_utils import BaseTunerLayer
+
+            model = get_peft_model(model, adapter)
+            if isinstance(model.get_output_embeddings(), BaseTunerLayer):
+                raise ValueError("an adapter of lm_head is not trained: remove it from lora_target_modules")
+        Trainer.get_optimizer_cls_and_kwargs(config, model)
+    except (ImportError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
+        raise ValueError(f"cannot make the model that the recipe describes: {first_line(error)}") from error
+
+
+def check_weights(folder: Path) -> None:
+    """Raises `ValueError` if a model's folder has no whole weights; only their headers are read."""
+    if not (folder / "config.json").is_file():
+        adapter = "it is an adapter, which 'hicra export RUN' adds to its base"
+        found = adapter if (folder / "adapter_config.json").is_file() else "no config.json"
+        raise ValueError(f"no model in {folder}: {found}")
+    names = [f"{stem}{index}" for stem in ("model.safetensors", "pytorch_model.bin") for index in ("", ".index.json")]
+    found = next((folder / name for name in names if (folder / name).is_file()), None)
+    if found is None:
+        raise ValueError(f"no weights in {folder}: expected {' or '.join(names)}")
+    files = [found]
+    if found.suffix == ".json":
+        try:
+            files = sorted({folder / name for name in json.loads(found.read_text())["weight_map"].values()})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{found} is no index of weights: expected a weight_map") from error
+    for file in files:
+        if not file.is_file():
+            raise ValueError(f"no weights at {file}, which {found.name} names")
+        if file.suffix == ".bin" and file.stat().st_size:
+            continue
+        try:
+            with safe_open(file, framework="pt"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"the weights in {file} are not whole: {first_line(error)}") from error
 
 
 def check_repository(config: HICRAConfig) -> None:

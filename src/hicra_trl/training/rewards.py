@@ -1,25 +1,32 @@
 """Reward functions by name, as a recipe gives them, and the gold answers that they grade against."""
 
+import asyncio
 import importlib
+import inspect
+import math
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from accelerate import PartialState
 from datasets import Dataset
+from transformers import TrainerState
 
+from ..fields import Checked, Count, Positive
 from ..rewards import BoxedAccuracyReward, Grader, OverlongPenalty
-from ..terminal import say
+from ..terminal import first_line, one_line, say
 
 
 REWARDS = ("boxed_accuracy", "overlong_penalty")
 _SHOWN = 3
+_TAKEN = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric")
 
 
 @dataclass
-class RewardArguments:
+class RewardArguments(Checked):
     r"""
     Which rewards a run sums, and how strictly they grade.
 
@@ -44,11 +51,16 @@ class RewardArguments:
 
     reward_funcs: list[str] = field(default_factory=lambda: ["boxed_accuracy"])
     answer_after_think: bool = False
-    grader_timeout: float = 3.0
-    grader_workers: int | None = None
+    grader_timeout: Positive = 3.0
+    grader_workers: Count | None = None
     unreadable_golds: Literal["error", "drop"] = "error"
-    overlong_buffer: int = 4096
-    overlong_penalty: float = 1.0
+    overlong_buffer: Count = 4096
+    overlong_penalty: Positive = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.reward_funcs:
+            raise ValueError("reward_funcs must name at least one reward, got none")
 
 
 def load_rewards(args: RewardArguments, max_completion_length: int) -> list[Callable]:
@@ -69,11 +81,64 @@ def _load_reward(name: str, args: RewardArguments, max_completion_length: int) -
     sys.path.insert(0, os.getcwd())
     try:
         found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"cannot load the reward {name!r}: {error}") from error
+        reward = found() if isinstance(found, type) else found
+    except (Exception, SystemExit) as error:  # the user's own code: whatever it raises is said in a line
+        raise ValueError(f"cannot load the reward {name!r}: {_blame(error)}") from error
     finally:
         sys.path.pop(0)
-    return found() if isinstance(found, type) else found
+    if not callable(reward):
+        raise ValueError(f"the reward {name!r} must be a function, got {type(reward).__name__}")
+    return reward
+
+
+def try_rewards(args: RewardArguments, rewards: list[Callable], prompts: Dataset) -> None:
+    """Calls the rewards of others on one made-up batch, as TRL does; raises `ValueError` for what a run would meet."""
+    rows = [prompts[0], prompts[0]]
+    text = r"I cannot say. \boxed{0}"
+    is_text = isinstance(rows[0]["prompt"], str)
+    batch = {name: [row[name] for row in rows] for name in rows[0] if name not in ("prompt", *_TAKEN)}
+    batch |= {
+        "prompts": [row["prompt"] for row in rows],
+        "completions": [text if is_text else [{"role": "assistant", "content": text}] for _ in rows],
+        "completion_ids": [[0, 1, 2] for _ in rows],
+        "trainer_state": TrainerState(),
+        "log_extra": lambda column, values: None,
+        "log_metric": lambda name, value: None,
+    }
+    for name, reward in zip(args.reward_funcs, rewards, strict=True):
+        if name in REWARDS:
+            continue
+        try:
+            given = reward(**batch)
+            given = list(asyncio.run(given) if inspect.isawaitable(given) else given)
+            is_right = len(given) == len(rows) and not any(one is not None and math.isinf(float(one)) for one in given)
+        except (Exception, SystemExit) as error:  # the user's own code
+            raise ValueError(
+                f"the reward {name!r} fails when it is called with {', '.join(batch)}: {_blame(error)}"
+            ) from error
+        if not is_right:
+            raise ValueError(
+                f"the reward {name!r} must return a finite number or None for each of {len(rows)} completions, "
+                f"got {one_line(given)}"
+            )
+
+
+def check_columns(prompts: Dataset, role: str) -> None:
+    """Raises `ValueError` if a dataset has a column that TRL passes to rewards itself."""
+    if taken := sorted({*_TAKEN} & {*prompts.column_names}):
+        raise ValueError(
+            f"the {role} dataset has columns that TRL passes to rewards itself: {', '.join(taken)}; rename them"
+        )
+
+
+def _blame(error: BaseException) -> str:
+    """What an error says, and the last line of code that it comes from."""
+    where = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else ""
+    if not where and (frames := traceback.extract_tb(error.__traceback__)) and len(frames) > 1:
+        own = [frame for frame in frames if not frame.filename.startswith("<")]
+        where = f"{own[-1].filename}:{own[-1].lineno}"
+    said = f"{type(error).__name__}: {first_line(error)}"
+    return f"{said} ({where})" if where else said
 
 
 def check_golds(prompts: Dataset, args: RewardArguments) -> None:

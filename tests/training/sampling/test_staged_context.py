@@ -64,7 +64,7 @@ def test_a_generation_with_few_cut_ends_a_row():
     ("fields", "message"),
     [
         ({"extended_completion_length": 8}, "must be above max_completion_length=8, got 8"),
-        ({"extended_completion_length": 16, "extend_patience": 0}, "extend_patience of at least 1, got 0.2 and 0"),
+        ({"extended_completion_length": 16, "extend_patience": 0}, "extend_patience must be at least 1, got 0"),
         (
             {"extended_completion_length": 16, "use_vllm": True, "vllm_max_model_length": 16},
             "vllm_max_model_length must hold a prompt and extended_completion_length=16 tokens, got 16",

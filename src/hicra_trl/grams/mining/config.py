@@ -1,13 +1,14 @@
 """How strategic grams are mined: all that the paper leaves open (section 2.1)."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal
 
+from ...fields import Checked, Count, Range, SomeShare
 from .clusters import DEFAULT_MODEL
 
 
 @dataclass
-class MiningConfig:
+class MiningConfig(Checked):
     """
     What the paper's three steps leave open. The defaults separate strategic from procedural sentences best;
     [`MiningConfig.paper`] is the three steps and nothing else.
@@ -56,38 +57,21 @@ class MiningConfig:
     max_n: int = 5
     short_clauses: bool = True
     digits_break: bool = True
-    min_document_frequency: float = 0.02
-    max_term_ratio: float | None = None
-    drop_formulaic: float = 0.35
+    min_document_frequency: SomeShare = 0.02
+    max_term_ratio: Annotated[float, Range("[1, inf)")] | None = None
+    drop_formulaic: Annotated[float, Range("[0, 1)")] = 0.35
     clustering: Literal["kmeans", "none"] = "kmeans"
-    num_clusters: int | None = None
+    num_clusters: Count | None = None
     rank_by: Literal["mean", "cluster", "max"] = "mean"
-    top_clusters: float = 0.2
-    common: float | None = 0.06
+    top_clusters: SomeShare = 0.2
+    common: SomeShare | None = 0.06
     embedding_model: str = DEFAULT_MODEL
-    seed: int = 0
+    seed: Annotated[int, Range("[0, 2147483647]")] = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 1 <= self.min_n <= self.max_n <= 10:
             raise ValueError(f"n-grams need 1 <= min_n <= max_n <= 10, got min_n {self.min_n} and max_n {self.max_n}")
-        for name in ("clustering", "rank_by"):
-            choices = get_args(get_type_hints(type(self))[name])
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
-        for name in ("min_document_frequency", "top_clusters", "common"):
-            value = getattr(self, name)
-            if value is None and name == "common":
-                continue
-            if value is None or not 0 < value <= 1:
-                raise ValueError(f"{name} must be in (0, 1], got {value}")
-        if not 0 <= self.drop_formulaic < 1:
-            raise ValueError(f"drop_formulaic must be in [0, 1), got {self.drop_formulaic}")
-        if self.max_term_ratio is not None and not self.max_term_ratio >= 1:
-            raise ValueError(f"max_term_ratio must be at least 1, got {self.max_term_ratio}")
-        if self.num_clusters is not None and self.num_clusters < 1:
-            raise ValueError(f"num_clusters must be at least 1, got {self.num_clusters}")
-        if not 0 <= self.seed < 2**31:
-            raise ValueError(f"seed must be in [0, 2**31), got {self.seed}")
 
     @classmethod
     def paper(cls, **changes: Any) -> "MiningConfig":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.rows import as_text, find_column, stream_rows
+from ...fields import Checked, Count
 
 
 TEXT_COLUMNS = ("completion", "generation", "generations", "response", "solution", "text", "answer")
@@ -15,7 +16,7 @@ _EXPECTED = "a .jsonl or .parquet file, a folder of such files, or a dataset on 
 
 
 @dataclass
-class CorpusArguments:
+class CorpusArguments(Checked):
     """
     Where solutions come from.
 
@@ -48,7 +49,7 @@ class CorpusArguments:
     correct_only: bool = False
     correct_column: str | None = None
     correct_threshold: float = 1.0
-    max_solutions: int | None = None
+    max_solutions: Count | None = None
 
 
 class Corpus:
@@ -73,8 +74,6 @@ class Corpus:
     def __init__(self, args: CorpusArguments) -> None:
         if not args.dataset:
             raise ValueError(f"no dataset: expected {_EXPECTED}")
-        if args.max_solutions is not None and args.max_solutions < 1:
-            raise ValueError(f"max_solutions must be at least 1, got {args.max_solutions}")
         self.args, self._dataset = args, args.dataset
         self.read = self.incorrect = 0
 

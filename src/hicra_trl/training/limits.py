@@ -1,0 +1,77 @@
+"""What TRL, Transformers and PEFT refuse only when a model is loaded, or not at all: types, choices and ranges."""
+
+from typing import Annotated, Any, Literal
+
+from ..fields import Count, CountOrZero, NotNegative, Positive, Range, Share, SomeShare
+
+
+_SEED = Annotated[int, Range("[0, 4294967295]")]
+_DECLARED: tuple[tuple[Any, str], ...] = (
+    (
+        Count,
+        """per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps num_iterations
+        max_completion_length ref_model_sync_steps ddp_timeout vllm_tensor_parallel_size lora_r lora_alpha""",
+    ),
+    (
+        Count | None,
+        """num_generations_eval generation_batch_size steps_per_generation eval_accumulation_steps ddp_bucket_cap_mb
+        torch_empty_cache_steps dataloader_prefetch_factor vllm_max_model_length""",
+    ),
+    (Count | str | None, "pad_to_multiple_of"),
+    (Annotated[int, Range("[2, inf)")], "num_generations"),
+    (Annotated[int, Range("[-1, inf)")], "max_steps"),
+    (Annotated[int, Range("[1, 65535]")], "vllm_server_port vllm_group_port"),
+    (_SEED, "seed"),
+    (_SEED | None, "data_seed"),
+    (CountOrZero, "top_k dataloader_num_workers"),
+    (CountOrZero | None, "save_total_limit num_completions_to_print max_tool_calling_iterations"),
+    (
+        Positive,
+        """num_train_epochs logging_steps save_steps temperature repetition_penalty vllm_server_timeout
+        sapo_temperature_neg sapo_temperature_pos""",
+    ),
+    (
+        Positive | None,
+        "vllm_importance_sampling_clip_max vllm_importance_sampling_cap off_policy_mask_threshold delta",
+    ),
+    (
+        NotNegative,
+        """eval_delay learning_rate warmup_steps weight_decay adam_epsilon max_grad_norm beta epsilon vespo_k_pos
+        vespo_lambda_pos vespo_k_neg vespo_lambda_neg entropy_coef_min entropy_coef_max entropy_coef_delta
+        entropy_target""",
+    ),
+    (
+        NotNegative | None,
+        "eval_steps neftune_noise_alpha router_aux_loss_coef vllm_importance_sampling_clip_min epsilon_high",
+    ),
+    (Annotated[float, Range("[0, 1)")], "adam_beta1 adam_beta2 lora_dropout"),
+    (Share, "label_smoothing_factor ref_model_mixup_alpha top_entropy_quantile"),
+    (Share | None, "min_p"),
+    (SomeShare, "top_p vllm_gpu_memory_utilization"),
+    (list[str] | str | None, "report_to"),
+    # Transformers takes None too, and refuses what it does not know.
+    (Any, "debug"),
+    # ModelConfig makes a text of a list of one.
+    (list[str] | str | None, "lora_target_modules"),
+    (Literal["grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo"], "loss_type"),
+    (Literal["token", "sequence"], "importance_sampling_level"),
+    (Literal["group", "batch", "none"] | bool, "scale_rewards"),
+    (Literal["sum_then_normalize", "normalize_then_sum"], "multi_objective_aggregation"),
+    (Literal["server", "colocate"], "vllm_mode"),
+    (Literal["vllm", "transformers"], "vllm_model_impl"),
+    (
+        Literal["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"],
+        "vllm_importance_sampling_mode",
+    ),
+    (
+        Literal["CAUSAL_LM", "SEQ_CLS", "SEQ_2_SEQ_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION"],
+        "lora_task_type",
+    ),
+)
+LIMITS: dict[str, Any] = {name: kind for kind, names in _DECLARED for name in names.split()}
+# What TRL takes as a mapping or its JSON, and what as the path of a file too.
+MAPPINGS = (
+    "gradient_checkpointing_kwargs", "lr_scheduler_kwargs", "model_init_kwargs", "generation_kwargs",
+    "transformers_continuous_batching_config", "chat_template_kwargs",
+)  # fmt: skip
+FILES = ("accelerator_config", "fsdp_config", "deepspeed")
