@@ -482,5 +482,5 @@ def test_a_chat_template_that_refuses_is_one_line(folder, tmp_path, template):
     shutil.copytree(folder, tmp_path / "chat")
     (tmp_path / "chat" / "chat_template.jinja").write_text(template)
     engine = TransformersEngine(settings(tmp_path / "chat", prompt_format="chat"), images=False)
-    with pytest.raises(ValueError, match="the chat template of .* refuses item '0'"):
+    with pytest.raises(ValueError, match=r"the chat template of .* refuses item '0'"):
         engine.prompt(ITEMS[0])
