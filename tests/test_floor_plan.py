@@ -51,7 +51,8 @@ MAY_IMPORT = {
     "evaluation/engines": "evaluation/problems evaluation/settings rewards data disk terminal",
     "evaluation/samples": "disk",
     "evaluation/statistics": "evaluation/samples dynamics rewards/equality",
-    "evaluation/report": "evaluation/statistics evaluation/problems evaluation/paper_tables terminal",
+    "evaluation/report": "evaluation/statistics evaluation/problems evaluation/settings "
+    "evaluation/paper_tables terminal",
     "evaluation": "evaluation/settings evaluation/protocol evaluation/paper_tables evaluation/problems "
     "evaluation/engines evaluation/samples evaluation/statistics evaluation/report "
     "dynamics grams rewards disk terminal lazy",

@@ -1,9 +1,15 @@
 """Files that are whole whenever they are there, and what a folder's files amount to."""
 
+import fcntl
 import hashlib
+import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import IO, Any
+
+import yaml
 
 
 _MODEL_FILES = ("*.safetensors", "*.bin", "config.json", "generation_config.json", "tokenizer*", "chat_template*")
@@ -20,8 +26,60 @@ def save_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    write(part)
-    os.replace(part, path)
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check_own(path: str | Path, mark: str) -> None:
+    """Raises `ValueError` if something is at `path` that is no file with the line, or part of one, that is `mark`."""
+    path = Path(path)
+    if path.is_file():
+        with path.open("rb") as lines:
+            if any(mark.encode() in line for line in lines):
+                return
+    if os.path.lexists(path):
+        raise ValueError(f"{path} is there already, and not from this command: expected a new file")
+
+
+def lock(file: IO[Any], who: str) -> None:
+    """Locks an open file until it is closed; raises `ValueError` if another `who` has locked it."""
+    # Some network file systems have no locks.
+    with suppress(OSError):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{file.name} is in use: another {who} writes there") from None
+
+
+def read_mapping(file: str | Path, **expected: type | tuple[type, ...]) -> dict[str, Any]:
+    """
+    Reads a JSON file, or YAML by its suffix, that holds an object.
+
+    Args:
+        file (`str` or `Path`):
+            The file.
+        expected (`type`):
+            What must be in it, by name.
+
+    Raises:
+        `ValueError`: if it is broken or holds something else; the message names the file.
+    """
+    file = Path(file)
+    try:
+        text = file.read_text(encoding="utf-8")
+        value = yaml.safe_load(text) if file.suffix == ".yaml" else json.loads(text)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ValueError(f"cannot read {file}: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{file}: expected an object, got {type(value).__name__}")
+    for name, kind in expected.items():
+        if name not in value or not isinstance(value[name], kind):
+            got = repr(value[name])[:60] if name in value else "none"
+            raise ValueError(f"{file}: expected {name!r} as hicra writes it, got {got}")
+    return value
 
 
 def fingerprint(folder: str | Path) -> str:

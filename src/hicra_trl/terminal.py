@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
+from unicodedata import category, east_asian_width
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -49,8 +50,14 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     step 10    0.75
     ```
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    padded = ([" " * (most - _width(cell)) + cell for cell, most in zip(row, widths, strict=True)] for row in rows)
+    return "\n".join(map("  ".join, padded))
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes in a terminal: Chinese characters have two, combining marks none."""
+    return sum(2 if east_asian_width(char) in "WF" else category(char) not in ("Mn", "Me", "Cf") for char in text)
 
 
 def labelled(lines: Mapping[str, str], width: int | None = None) -> str:

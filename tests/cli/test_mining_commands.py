@@ -10,6 +10,7 @@ import pytest
 from datasets import load_dataset
 
 from hicra_trl.grams import StrategicGrams
+from hicra_trl.grams.mining.work_folder import WorkFolder
 
 
 MOVES = ("let me try another way", "but wait, that is wrong", "hold on", "so we can conclude that", "step by step")
@@ -176,3 +177,48 @@ def test_chinese_solutions_are_mined(folder):
     assert done.returncode == 0, done.stderr
     shown = hicra("lexicon", "check", "chinese", "--dataset", "chinese.jsonl", cwd=folder)
     assert "not in the corpus" not in shown.stdout and "can never match" not in shown.stdout
+
+
+def refused(argv, cwd):
+    done = hicra(*argv, cwd=cwd)
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+MINE = ("mine", "--dataset", "c.jsonl", "--clustering", "none", "--output_dir")
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    texts = [f"Let me try another way. Then apples {i}." for i in range(9)]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["grams.work/notes.txt", "grams.work/solutions/mine.parquet", "grams/README.md"])
+def test_mining_leaves_what_it_did_not_write(corpus, name):
+    file = corpus / name
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    assert "expected" in refused([*MINE, "grams"], corpus)
+    assert file.read_text() == "mine"
+
+
+def test_mining_again_replaces_its_own_lexicon_unless_its_card_was_edited(corpus):
+    (corpus / "grams.work").mkdir()
+    for _ in range(2):
+        assert hicra(*MINE, "grams", cwd=corpus).returncode == 0
+    assert list((corpus / "grams.work").iterdir()) == []
+    card = corpus / "grams" / "README.md"
+    card.write_text(card.read_text() + "\nOf my own.\n")
+    assert "not as hicra mine writes" in refused([*MINE, "grams"], corpus)
+    assert "Of my own." in card.read_text()
+
+
+def test_two_minings_do_not_share_a_work_folder(corpus):
+    with WorkFolder(corpus / "grams.work", is_removed=True):
+        assert "in use: another mining writes there" in refused([*MINE, "grams"], corpus)
+    assert not (corpus / "grams.work").exists()
+    with pytest.raises(RuntimeError), WorkFolder(corpus / "grams.work", is_removed=True):
+        raise RuntimeError
+    assert hicra(*MINE, "grams", cwd=corpus).returncode == 0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from ..disk import write_whole
+from ..disk import check_own, write_whole
 
 
 _STYLE = """
@@ -42,7 +42,8 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table>\n<tr>{head}</tr>\n{body}</table>"
 
 
-def write(path: str | Path, title: str, body: str) -> Path:
-    """Writes [`page`] to `path`, making its folder, and returns the path."""
-    write_whole(path, page(title, body))
+def write(path: str | Path, title: str, body: str, subject: str = "") -> Path:
+    """Writes [`page`] to `path` and returns the path; of what is there, only pages of that title are replaced."""
+    check_own(path, f"<title>{escape(title)}")
+    write_whole(path, page(title + subject, body))
     return Path(path)

@@ -21,6 +21,8 @@ DESCRIPTION = """Marks the strategic grams of a text, or of the completions that
   hicra highlight --input runs/mine/completions/completions_00050.parquet --limit 5
   hicra highlight --input answer.txt --strategic_grams runs/mine/strategic_grams --output marked.html"""
 
+_SHOWN = ("completion", "step", "item", "index", "advantage")
+
 
 @dataclass
 class HighlightArguments(Checked):
@@ -29,13 +31,13 @@ class HighlightArguments(Checked):
 
     Args:
         input (`str`):
-            A text file, or a parquet file with a `completion` column.
+            A text file, or a parquet or JSONL file with a `completion` column.
         output (`str`, *optional*):
-            The HTML file. Defaults to the input's name with `.html`.
+            The HTML file; only one of this command is replaced. Defaults to the input's name with `.html`.
         strategic_grams (`str`, *optional*, defaults to `"paper"`):
             The lexicon: `"paper"`, a text file with one gram a line, or a folder.
         limit (`int`, *optional*, defaults to `20`):
-            Most completions to show of a parquet file.
+            Most completions to show of a parquet or JSONL file.
     """
 
     input: str | None = None
@@ -54,28 +56,30 @@ def highlight(args: HighlightArguments) -> None:
     if args.input is None or not Path(args.input).is_file():
         raise ValueError(f"expected --input to name a text file or a parquet file of completions, got {args.input!r}")
     source = Path(args.input)
+    output = Path(args.output or source.with_suffix(".html"))
+    if output.exists() and output.samefile(source):
+        raise ValueError(f"{output} is the input: expected --output to name another file")
     texts = read_texts(source, args.limit)
     grams = StrategicGrams.load(args.strategic_grams)
     matcher = GramMatcher(grams)
     blocks = [trace_block(heading, text, matcher) for heading, text in texts]
-    title = f"Strategic grams in {source.name}"
     lead = f'<h1>Strategic grams</h1>\n<p class="lead">{len(grams)} grams, fingerprint {grams.fingerprint}</p>'
-    path = write(args.output or source.with_suffix(".html"), title, "\n".join([lead, *blocks]))
+    path = write(output, "Strategic grams in ", "\n".join([lead, *blocks]), source.name)
     print(f"{len(texts)} text{'s' if len(texts) != 1 else ''} highlighted: {path}")
 
 
 def read_texts(source: Path, limit: int) -> list[tuple[str, str]]:
-    """Headings and texts of a text file (one) or a parquet file of completions (up to `limit`)."""
-    if source.suffix != ".parquet":
+    """Headings and texts of a text file (one), or of a parquet or JSONL file of completions (up to `limit`)."""
+    if source.suffix not in (".parquet", ".jsonl"):
         try:
             return [(source.name, source.read_text(encoding="utf-8"))]
         except UnicodeDecodeError:
             raise ValueError(f"{source} is neither a parquet file nor text in UTF-8") from None
-    rows = islice(stream_rows(str(source)), limit)
+    rows = islice(stream_rows(str(source), columns=lambda names: [n for n in names if n in _SHOWN]), limit)
     return [(_heading(row.values), as_text(row.values.get("completion"), "completion", row.where)) for row in rows]
 
 
 def _heading(row: dict[str, Any]) -> str:
-    parts = [f"step {row['step']}"] if "step" in row else []
-    parts += [f"advantage {row['advantage']:+.3f}"] if "advantage" in row else []
+    parts = [f"{name} {row[name]}" for name in ("step", "item", "index") if name in row]
+    parts += [f"advantage {row['advantage']:+.3f}"] if isinstance(row.get("advantage"), float) else []
     return ", ".join(parts) or "completion"

@@ -6,6 +6,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
 
+from ..disk import check_own
 from ..fields import Checked, Count, Range
 from ..grams import Corpus, CorpusArguments, StrategicGrams
 from ..grams.coverage import TOO_COMMON, Coverage, compare, findings, measure
@@ -13,6 +14,8 @@ from .parsing import run_command, stop
 
 
 PROG = "hicra lexicon"
+
+_FIGURE = "hicra lexicon sensitivity"
 
 DESCRIPTION = """Looks into lexicons. A LEXICON is 'paper', a folder, a text file with one gram a line, or a dataset on
 the Hub as user/name or user/name@revision.
@@ -146,10 +149,12 @@ def sensitivity(given: list[str], args: LexiconArguments, corpus: CorpusArgument
     folder = Path(given[0])
     source = given[1] if len(given) > 1 else str(folder / "strategic_grams")
     grams = StrategicGrams.load(source)
-    result = recompute(folder, grams, args.fraction, list(range(args.seeds)))
     path = Path(args.output or folder / "sensitivity.png")
+    check_own(path, _FIGURE)
+    result = recompute(folder, grams, args.fraction, list(range(args.seeds)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    sensitivity_figure(result, args.fraction).savefig(path, dpi=160)
+    named = {"Software" if path.suffix == ".png" else "Creator": _FIGURE}
+    sensitivity_figure(result, args.fraction).savefig(path, dpi=160, metadata=named)
     head = f"{_title(source, grams)}, {args.fraction:.0%} removed with {args.seeds} seeds, {len(result.steps)} steps"
     return f"{head}\n\n{result.table()}\n\nfigure: {path}"
 

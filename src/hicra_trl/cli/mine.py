@@ -1,7 +1,6 @@
 """`hicra mine`: a lexicon of strategic grams from correct solutions."""
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +9,8 @@ import yaml
 
 from ..fields import Checked, Count
 from ..grams import Corpus, CorpusArguments, MiningConfig, StrategicGrams, mine_strategic_grams
+from ..grams.card import check_target
+from ..grams.mining.work_folder import WorkFolder
 from .lexicon import cluster_table
 from .parsing import parse, run_command
 
@@ -76,11 +77,11 @@ def mine(corpus_args: CorpusArguments, args: MineArguments, config: MiningConfig
     if args.dry_run:
         print(plan(corpus, args, config))
         return
-    work = Path(args.work_folder or f"{os.path.normpath(args.output_dir)}.work")
-    grams = mine_strategic_grams(corpus, config, num_proc=args.num_proc, work_folder=work)
-    grams.save(args.output_dir)
-    if args.work_folder is None:
-        shutil.rmtree(work)
+    check_target(Path(args.output_dir))
+    folder = args.work_folder or f"{os.path.normpath(args.output_dir)}.work"
+    with WorkFolder(folder, is_removed=args.work_folder is None):
+        grams = mine_strategic_grams(corpus, config, num_proc=args.num_proc, work_folder=folder)
+        grams.save(args.output_dir)
     print(summary(grams))
     print(f"\n{len(grams)} strategic grams, fingerprint {grams.fingerprint}: {args.output_dir}")
     if args.push_to_hub:
@@ -99,6 +100,8 @@ def summary(grams: StrategicGrams) -> str:
     lines = [f"{corpus['solutions']:,} solutions ({corpus['duplicates']:,} duplicates left out)"]
     if "incorrect" in corpus:
         lines[0] = lines[0][:-1] + f", {corpus['incorrect']:,} incorrect ones too)"
+    if "empty" in corpus:
+        lines.append(f"{corpus['empty']:,} rows without a text were left out")
     lines += [
         f"{counts['n-grams in enough solutions']:,} n-grams in at least {counts['enough solutions']:,} solutions, "
         f"{counts['n-grams clustered']:,} of them clustered",

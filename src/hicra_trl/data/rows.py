@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ PROMPT_COLUMNS = ("prompt", "problem", "question")
 # Where a dataset has both, `solution` is a worked solution and `answer` what it ends on.
 GOLD_COLUMNS = ("answer", "solution")
 _BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+# What ShareGPT's turns are `from`.
+_ROLES = {"human": "user", "user": "user", "system": "system", "tool": "tool", "observation": "tool"}
 _JSON = {dict: "a JSON object", list: "a list of JSON objects"}
 
 
@@ -42,19 +44,27 @@ class Row:
 
 
 def stream_rows(
-    name: str, split: str = "train", config: str | None = None, revision: str | None = None
+    name: str,
+    split: str = "train",
+    config: str | None = None,
+    revision: str | None = None,
+    columns: Callable[[list[str]], list[str]] = list,
 ) -> Iterator[Row]:
     """
     Yields the rows of a dataset without holding them; each row of a file may have columns and types of its own.
 
-    Arguments and errors are those of [`read_rows`]; a file has no split.
+    Arguments and errors are those of [`read_rows`]; a file has no split. Of a table, only those of its columns are
+    read that `columns` chooses.
     """
     file = Path(name)
     rows: Iterator[tuple[str, Any]]
-    if file.is_file():
-        rows = {".jsonl": _read_lines, ".json": _read_list, ".parquet": _read_parquet}[_suffix(file)](file)
+    if file.is_file() and _suffix(file) == ".parquet":
+        rows = _read_parquet(file, columns)
+    elif file.is_file():
+        rows = {".jsonl": _read_lines, ".json": _read_list}[_suffix(file)](file)
     else:
-        dataset = undecoded(read_rows(name, split, config, revision))
+        dataset = read_rows(name, split, config, revision)
+        dataset = undecoded(dataset.select_columns(columns(dataset.column_names)))
         named = f"{name} ({config})" if config else name
         rows = ((f"{named}, row {number}", values) for number, values in enumerate(dataset))
     for number, (where, values) in enumerate(rows):
@@ -75,10 +85,11 @@ def _read_list(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield where, _checked(values, dict, where)
 
 
-def _read_parquet(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _read_parquet(file: Path, columns: Callable[[list[str]], list[str]]) -> Iterator[tuple[str, dict[str, Any]]]:
     number = 0
     try:
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=256):
+        parquet = pq.ParquetFile(file)
+        for batch in parquet.iter_batches(batch_size=256, columns=columns(parquet.schema_arrow.names)):
             for values in batch.to_pylist():
                 yield f"{file}, row {number}", values
                 number += 1
@@ -197,7 +208,9 @@ def as_text(value: Any, column: str, where: str, role: str = "assistant") -> str
     if isinstance(value, str):
         return value
     try:
-        return "\n\n".join(_content(turn["content"]) for turn in value if turn.get("role", role) == role)
+        turns = ((turn.get("role") or _ROLES.get(turn.get("from"), role), turn) for turn in value)
+        said = (turn["content"] if "content" in turn else turn["value"] for who, turn in turns if who == role)
+        return "\n\n".join(map(_content, said))
     except (TypeError, KeyError, AttributeError) as error:
         got = f"{type(value).__name__}: {str(value)[:60]!r}"
         raise ValueError(f"{where}: expected text in column {column!r}, got {got}") from error

@@ -1,5 +1,6 @@
 """An evaluation from its settings to its results."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from .engines.engine import Engine, Request
 from .judging import Marker
 from .protocol import merge
 from .results import Results
-from .samples.storage import RECORD_FILE, SampleFile, read_record, write_record
+from .samples.storage import RECORD_FILE, SampleFile, check_folder, read_record, write_record
 from .settings import EvalArguments
 from .tasks import Task, load_tasks, make_record
 
@@ -30,16 +31,18 @@ def evaluate(args: EvalArguments) -> Results:
     Raises:
         `ValueError`: for what is wrong with the settings, the data, the model or the folder.
     """
+    folder = Path(args.output_dir)
+    stored = read_record(folder) if os.path.lexists(folder / RECORD_FILE) else None
     tasks = load_tasks(args)
+    check_folder(folder, [task.name for task in tasks], stored)
     grams = StrategicGrams.load(args.strategic_grams)
     engine = build_engine(args, tasks)
     requests = {task.name: make_requests(engine, task) for task in tasks}
-    folder = Path(args.output_dir)
     with Grader(after_think=args.answer_after_think) as grader:
         marker = Marker(grader, grams, engine.tokenizer)
         record = make_record(args, tasks, grams, engine.origin)
-        if (folder / RECORD_FILE).exists():
-            record = merge(read_record(folder), record)
+        if stored is not None:
+            record = merge(stored, record)
         write_record(folder, record)
         for task in tasks:
             draw(folder, task.name, requests[task.name], engine, marker)

@@ -59,15 +59,18 @@ class Marker:
                 grams=counts,
                 seed=completion.seed,
                 group=item.group,
+                labelled_tokens=labelled,
             )
-            for item, completion, verdict, (tokens, counts) in zip(items, completions, verdicts, planning, strict=True)
+            for item, completion, verdict, (tokens, labelled, counts) in zip(
+                items, completions, verdicts, planning, strict=True
+            )
         ]
 
-    def _planning(self, completions: Sequence[Completion]) -> list[tuple[int | None, dict[str, int]]]:
-        """Planning tokens and occurrences of each gram, of every completion."""
+    def _planning(self, completions: Sequence[Completion]) -> list[tuple[int | None, int | None, dict[str, int]]]:
+        """Planning tokens, what they are among where no ids are told, and occurrences of each gram."""
         if self._labeler is None or self._tokenizer is None:
             found = (leftmost_longest(self._matcher.find_in_text(completion.text)) for completion in completions)
-            return [(None, self._counts(matches[:, 0].tolist())) for matches in found]
+            return [(None, None, self._counts(matches[:, 0].tolist())) for matches in found]
         rows = [
             self._tokenizer(c.text, add_special_tokens=False, verbose=False).input_ids if c.ids is None else c.ids
             for c in completions
@@ -77,7 +80,9 @@ class Marker:
             row[: len(ids)] = torch.tensor(ids, dtype=torch.long)
         labels = self._labeler.label(batch)
         tokens = labels.planning_mask.sum(dim=1).tolist()
-        return [(count, self._counts(spans[:, 0].tolist())) for count, spans in zip(tokens, labels.spans, strict=True)]
+        among = [len(row) if c.ids is None else None for c, row in zip(completions, rows, strict=True)]
+        counts = [self._counts(spans[:, 0].tolist()) for spans in labels.spans]
+        return list(zip(tokens, among, counts, strict=True))
 
     def _counts(self, found: Sequence[int]) -> dict[str, int]:
         return {self.grams[gram]: count for gram, count in sorted(Counter(found).items())}

@@ -9,7 +9,7 @@ from ..disk import write_whole
 from .protocol import benchmark_of, protocol
 from .report.tables import Row, paper_rows, results_json, results_markdown, results_text
 from .samples.sample import Sample
-from .samples.storage import read_record, read_samples, samples_file
+from .samples.storage import check_folder, read_record, read_samples, samples_file
 from .statistics.comparison import Comparison, compare
 from .statistics.summary import Summary, by_item, summarize
 
@@ -40,7 +40,10 @@ class Results:
         record = read_record(folder)
         samples = {}
         for name, size in record["benchmarks"].items():
-            stored = read_samples(samples_file(folder, name))
+            file = samples_file(folder, name)
+            if not file.exists():
+                raise ValueError(f"{name} in {folder} is not finished: expected samples in {file}, got none yet")
+            stored = read_samples(file)
             complete = by_item(name, stored, size["items"], size["num_samples"])
             samples[name] = [sample for of_item in complete.values() for sample in of_item]
         return cls(record, samples)
@@ -65,6 +68,7 @@ class Results:
 
     def write(self, folder: str | Path) -> None:
         """Writes `results.md` and `results.json`."""
+        check_folder(folder, (), self.record)
         markdown = results_markdown(self.summaries, self.settings, self._beside_the_paper())
         write_whole(Path(folder) / "results.md", markdown)
         write_whole(Path(folder) / "results.json", results_json(self.summaries, self.settings))
@@ -94,7 +98,7 @@ class Results:
 
     def _beside_the_paper(self) -> list[Row]:
         settings = self.record["settings"]
-        if not settings["paper_model"]:
+        if not settings.get("paper_model"):
             return []
         return paper_rows(self.summaries, settings["paper_model"], settings["model"])
 

@@ -1,9 +1,11 @@
 """The dataset card of a lexicon."""
 
 import json
+import os
+from pathlib import Path
 
 from ..paper import PAPER_CITATION
-from .storage import Contents
+from .storage import CARD_FILE, GRAMS_FILE, PROVENANCE_FILE, Contents, read
 
 
 _CARD = """\
@@ -97,3 +99,24 @@ def card(contents: Contents, repo_id: str | None = None, license: str = "apache-
         provenance=json.dumps(contents.provenance, indent=2, ensure_ascii=False),
         citation=PAPER_CITATION,
     )
+
+
+def check_target(folder: Path) -> None:
+    """Raises `ValueError` where saving a lexicon in `folder` would replace anything but a saved one."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: expected a folder")
+    there = [name for name in (GRAMS_FILE, PROVENANCE_FILE, CARD_FILE) if os.path.lexists(folder / name)]
+    if there and not _is_as_saved(folder):
+        raise ValueError(
+            f"{folder} holds {' and '.join(there)}, not as hicra mine writes them: expected another output_dir"
+        )
+
+
+def _is_as_saved(folder: Path) -> bool:
+    try:
+        saved, _ = read(folder, str(folder))
+        recorded = [saved.provenance.pop(name, None) for name in ("fingerprint", "size")]
+        text = (folder / CARD_FILE).read_text(encoding="utf-8")
+    except (ValueError, OSError):
+        return False
+    return recorded == [saved.fingerprint, len(saved.phrases)] and text == card(saved)

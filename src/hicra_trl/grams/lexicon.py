@@ -20,6 +20,7 @@ from .storage import STATISTICS, Contents
 logger = logging.getLogger(__name__)
 
 MAX_GRAM_CHARACTERS = 200
+_DATA = (".json", ".jsonl", ".parquet", ".csv", ".tsv")
 
 
 def normalize(phrase: str) -> str:
@@ -141,7 +142,9 @@ class StrategicGrams:
     @classmethod
     def _read_text(cls, file: Path) -> "StrategicGrams":
         try:
-            lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+            lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+            if file.suffix in _DATA or (lines and lines[0].startswith('{"')):
+                raise ValueError("expected one gram a line, got a file of data")
             return cls(lines, {"source": str(file)})
         except (ValueError, OSError) as error:
             raise ValueError(f"{file}: {error}") from error

@@ -104,11 +104,13 @@ def read(folder: Path, name: str) -> tuple[Contents, str]:
         columns = {column: table[column].to_pylist() for column in table.column_names}
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{where}: not a readable parquet file ({one_line(error)})") from error
-    if table["gram"].null_count:
-        raise ValueError(f"{where}: expected text in every row of column 'gram', got {table['gram'].null_count} empty")
+    for column in table.column_names:
+        if (empty := table[column].null_count) and column != "example":
+            expected = "text" if column == "gram" else "a number"
+            raise ValueError(f"{where}: expected {expected} in every row of column {column!r}, got {empty} empty")
     statistics = {column: columns[column] for column in present}
     if "example" in statistics:
-        statistics["example"] = [text and _CONTROL.sub(" ", text) for text in statistics["example"]]
+        statistics["example"] = [_CONTROL.sub(" ", text or "") for text in statistics["example"]]
     provenance = _read_provenance(folder / PROVENANCE_FILE, f"{name}/{PROVENANCE_FILE}")
     return Contents(columns["gram"], provenance, statistics), where
 

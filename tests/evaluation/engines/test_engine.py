@@ -23,6 +23,7 @@ from transformers import (
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from hicra_trl.evaluation.engines import server_engine
 from hicra_trl.evaluation.engines.engine import Request, stable_seed, token_limit
 from hicra_trl.evaluation.engines.server_engine import ATTEMPTS, ServerEngine
 from hicra_trl.evaluation.engines.transformers_engine import TransformersEngine
@@ -404,3 +405,82 @@ def test_a_server_without_the_model_or_none_at_all_is_named(server):
     server.server_close()
     with pytest.raises(ValueError, match=r"127.0.0.1:\d+/v1/models cannot be reached \(ConnectError"):
         list(ask(server))
+
+
+@pytest.mark.parametrize("answer", [b"", {"error": {"message": "overloaded"}}])
+def test_an_answer_that_is_none_is_asked_for_again(server, monkeypatch, answer):
+    monkeypatch.setattr(server_engine, "PAUSE", 0.001)
+    server.answer = lambda body, number: (200, completion_of(body) if number == 3 else answer)
+    assert len(list(ask(server, ITEMS[:1], 1))) == 1 and len(server.seen) == 3
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"message": None},
+        {"message": {"content": 7}},
+        {"message": {}},
+        {"message": {"content": [{"type": "text", "text": None}]}},
+        {"message": {"content": "7"}, "token_ids": None},
+    ],
+)
+def test_what_is_no_completion_is_one_line(server, choice):
+    usage = {"completion_tokens": None if "token_ids" in choice else 5}
+    server.answer = lambda body, number: (200, {"choices": [{"finish_reason": "stop", **choice}], "usage": usage})
+    with pytest.raises(ValueError, match="/v1/chat/completions answered no completion"):
+        list(ask(server, prompt_format="chat"))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "So"}]},
+                {"type": "text", "text": "7"},
+            ]
+        },
+        {"content": "7", "reasoning_content": "So"},
+    ],
+)
+def test_a_thought_in_parts_is_put_before_the_answer(server, message):
+    server.answer = lambda body, number: (200, completion_of(body, message=message))
+    [drawn] = ask(server, ITEMS[:1], 1, prompt_format="chat")
+    assert drawn.text == "<think>\nSo\n</think>\n\n7"
+
+
+def test_a_thought_without_an_answer_is_a_completion(server):
+    server.answer = lambda body, number: (200, completion_of(body, message={"reasoning_content": "So"}))
+    [drawn] = ask(server, ITEMS[:1], 1, prompt_format="chat")
+    assert drawn.text == "<think>\nSo\n</think>\n\n"
+
+
+def test_a_prompt_of_text_does_not_end_with_end_of_text(folder, tokenizer, tmp_path):
+    ending = copy.deepcopy(tokenizer)
+    special = [("<eos>", tokenizer.eos_token_id)]
+    ending.backend_tokenizer.post_processor = TemplateProcessing(single="<eos> $A <eos>", special_tokens=special)
+    shutil.copytree(folder, tmp_path / "ending")
+    ending.save_pretrained(tmp_path / "ending")
+    prompt = TransformersEngine(settings(tmp_path / "ending"), images=False).prompt(ITEMS[0])
+    assert prompt.ids == (tokenizer.eos_token_id, *tokenizer(prompt.text).input_ids)
+
+
+def test_a_model_that_cannot_be_loaded_is_named_at_once(folder, tmp_path):
+    with pytest.raises(ValueError, match="dtype must be auto or a type of torch"):
+        TransformersEngine(settings(folder, dtype="float17"), images=False)
+    with pytest.raises(ValueError, match="does not see: expected a model for the images"):
+        TransformersEngine(settings(folder), images=True)
+    shutil.copytree(folder, tmp_path / "cut")
+    weights = tmp_path / "cut" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"cannot read .*model\.safetensors"):
+        TransformersEngine(settings(tmp_path / "cut"), images=False)
+
+
+@pytest.mark.parametrize("template", ["{{ raise_exception('no system') }}", "{% for %}", "{{ messages + 1 }}"])
+def test_a_chat_template_that_refuses_is_one_line(folder, tmp_path, template):
+    shutil.copytree(folder, tmp_path / "chat")
+    (tmp_path / "chat" / "chat_template.jinja").write_text(template)
+    engine = TransformersEngine(settings(tmp_path / "chat", prompt_format="chat"), images=False)
+    with pytest.raises(ValueError, match=r"the chat template of .* refuses item '0'"):
+        engine.prompt(ITEMS[0])

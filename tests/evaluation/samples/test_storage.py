@@ -9,7 +9,14 @@ from hicra_trl.evaluation.problems.catalog import BENCHMARKS
 from hicra_trl.evaluation.problems.items import Item
 from hicra_trl.evaluation.protocol import benchmark_of, merge
 from hicra_trl.evaluation.samples.sample import Sample
-from hicra_trl.evaluation.samples.storage import SampleFile, read_record, read_samples, samples_file, write_record
+from hicra_trl.evaluation.samples.storage import (
+    SampleFile,
+    check_folder,
+    read_record,
+    read_samples,
+    samples_file,
+    write_record,
+)
 from hicra_trl.evaluation.settings import EvalArguments
 from hicra_trl.evaluation.tasks import Task, items_fingerprint, make_record
 from hicra_trl.rewards import Gold
@@ -130,3 +137,27 @@ def test_a_record_says_what_it_is_compared_by(grams, tmp_path):
     assert merge(stored, record(grams)) == stored == json.loads(json.dumps(record(grams)))
     assert benchmark_of(stored, "aime24") == BENCHMARKS["aime24"]
     assert stored["lexicon"]["fingerprint"] == grams.fingerprint and stored["versions"][0]["transformers"]
+
+
+@pytest.mark.parametrize("wrong", [{"tokens": None}, {"tokens": "5"}, {"grams": {"wait": None}}, {"answer": 7}])
+def test_a_sample_of_another_type_is_named_by_its_line(tmp_path, wrong):
+    file = store(tmp_path, sample("a", 0))
+    file.write_text(json.dumps(json.loads(file.read_text()) | wrong) + "\n")
+    with pytest.raises(ValueError, match=r"aime24.jsonl, line 1: expected a sample"):
+        read_samples(file)
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"settings": {}}', '{"accuracy": 0.5, "origin": "x"}'])
+def test_a_record_of_something_else_is_named(tmp_path, text):
+    (tmp_path / "evaluation.json").write_text(text)
+    with pytest.raises(ValueError, match=r"evaluation\.json: expected"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["results.md", "results.json", "samples/aime24.jsonl"])
+def test_what_no_evaluation_wrote_is_neither_replaced_nor_taken_for_its_own(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ValueError, match="is there"):
+        check_folder(tmp_path, ["aime24"], None)
+    check_folder(tmp_path / "new", ["aime24"], None)

@@ -309,15 +309,41 @@ def test_a_wrong_column_of_verdicts_lists_those_that_are_there(write):
     )
 
 
-@pytest.mark.parametrize("value", [3, None, {"content": "so"}, [1, 2], ["so", None], [{"role": "assistant"}]], ids=str)
+@pytest.mark.parametrize("value", [3, {"content": "so"}, [1, 2], ["so", None], [{"role": "assistant"}]], ids=str)
 def test_a_value_that_is_no_text_is_named_with_its_row(tmp_path, value):
     file = write_jsonl(tmp_path / "data.jsonl", [{"text": "so"}, {"text": value}])
     assert error(file).startswith(f"{file}, line 2: expected text in column 'text', got {type(value).__name__}: ")
 
 
-def test_a_null_in_a_parquet_file_is_named(tmp_path):
-    file = write_parquet(tmp_path / "data.parquet", [{"text": "so"}, {"text": None}])
-    assert error(file) == f"{file}, row 1: expected text in column 'text', got NoneType: 'None'"
+def test_rows_without_a_text_are_left_out_and_counted(tmp_path):
+    rows = [{"text": "so"}, {"text": None}, {"text": "we"}]
+    for file in (write_parquet(tmp_path / "data.parquet", rows), write_jsonl(tmp_path / "data.jsonl", rows)):
+        corpus = Corpus(CorpusArguments(dataset=str(file)))
+        assert list(corpus) == ["so", "we"] and corpus.describe()["empty"] == 1
+
+
+def test_the_turns_of_sharegpt_are_read(tmp_path):
+    turns = [{"from": "human", "value": "1 + 1?"}, {"from": "gpt", "value": "So 2."}]
+    file = write_jsonl(tmp_path / "data.jsonl", [{"text": turns}])
+    assert list(Corpus(CorpusArguments(dataset=str(file)))) == ["So 2."]
+
+
+def test_files_of_another_kind_are_said_to_be_passed_over(tmp_path, capsys):
+    write_jsonl(tmp_path / "data.jsonl", [{"text": "so"}])
+    (tmp_path / "more.jsonl.gz").write_bytes(b"")
+    assert list(Corpus(CorpusArguments(dataset=str(tmp_path)))) == ["so"]
+    assert "passed over 1 files that are not .jsonl or .parquet, such as more.jsonl.gz" in capsys.readouterr().err
+
+
+def test_columns_that_are_not_asked_for_are_not_read(tmp_path, monkeypatch):
+    file = write_parquet(tmp_path / "data.parquet", [{"text": "so", "reward": 1.0, "logits": [0.5] * 9}])
+    asked = []
+    whole = pq.ParquetFile.iter_batches
+    monkeypatch.setattr(
+        pq.ParquetFile, "iter_batches", lambda self, **how: asked.append(how["columns"]) or whole(self, **how)
+    )
+    assert list(Corpus(CorpusArguments(dataset=str(file), correct_only=True))) == ["so"]
+    assert asked == [["text", "reward"]]
 
 
 @pytest.mark.parametrize("value", ["yes", None, {"math": 1.0}, [1.0]], ids=str)

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoProcessor, AutoTokenizer
+import torch
+from jinja2 import TemplateError
+from safetensors import SafetensorError, safe_open
+from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTokenizerBase
 
 from ...disk import fingerprint
 from ...rewards.boxed import BOXED_INSTRUCTION
@@ -116,10 +119,20 @@ class Renderer:
             raise ValueError(
                 f"{args.model} is an adapter without its base: expected a whole model, as 'hicra export' makes one"
             )
+        if args.dtype != "auto" and not isinstance(getattr(torch, args.dtype, None), torch.dtype):
+            raise ValueError(f"dtype must be auto or a type of torch such as bfloat16, got {args.dtype!r}")
+        for file in sorted(Path(args.model).glob("*.safetensors")) if Path(args.model).is_dir() else ():
+            try:
+                with safe_open(file, "pt"):
+                    pass
+            except (SafetensorError, OSError) as error:
+                raise ValueError(f"cannot read {file}: {first_line(error)}") from error
         try:
             self.config = AutoConfig.from_pretrained(args.model, **source)
             if images:
                 self.processor = AutoProcessor.from_pretrained(args.model, **source)
+                if isinstance(self.processor, PreTrainedTokenizerBase):
+                    raise ValueError(f"{args.model} does not see: expected a model for the images of the benchmarks")
                 self.tokenizer = self.processor.tokenizer
             else:
                 self.tokenizer = AutoTokenizer.from_pretrained(args.model, **source)
@@ -152,17 +165,31 @@ class Renderer:
         """The prompt of an item, however long."""
         if self.args.prompt_format == "text":
             text = plain_prompt(item, self.args)
-            ids = self.tokenizer(text, verbose=False).input_ids
+            ids = self._opened(text)
         else:
             messages = conversation(item, self.args.instruction, self.args.system_prompt)
             thinking = self.args.enable_thinking
             told: dict[str, Any] = {} if thinking is None else {"enable_thinking": thinking}
-            text = (self.processor or self.tokenizer).apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, **told
-            )
+            try:
+                text = (self.processor or self.tokenizer).apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=True, **told
+                )
+            except (TemplateError, TypeError) as error:
+                raise ValueError(
+                    f"the chat template of {self.args.model} refuses item {item.id!r}: {first_line(error)}"
+                ) from error
             # The template writes the special tokens itself.
             ids = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
         return Prompt(item, text, tuple(ids), self.processor.image_token if self.processor else IMAGE_MARK)
+
+    def _opened(self, text: str) -> list[int]:
+        """Tokens of a text with the special ones that go before it, and without those that would end it."""
+        whole = self.tokenizer(text, verbose=False).input_ids
+        plain = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        for start in range(len(whole) - len(plain) + 1):
+            if whole[start : start + len(plain)] == plain:
+                return whole[: start + len(plain)]
+        return whole
 
     def limit(self, prompt: Prompt) -> int:
         """Most tokens of a completion of `prompt`."""

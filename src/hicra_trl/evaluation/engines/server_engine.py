@@ -5,6 +5,7 @@ import io
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 from multiprocessing.pool import ThreadPool
@@ -12,6 +13,9 @@ from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
+from ...terminal import first_line
 from ..problems.items import Item
 from ..settings import EvalArguments
 from .engine import Completion, Prompt, Request, stable_seed, token_limit
@@ -25,6 +29,7 @@ except ImportError as error:
 
 
 ATTEMPTS = 6
+PAUSE = 0.5  # seconds before an answer that was none is asked for again; doubled each time
 # A long completion takes long, and nothing is sent before it is finished.
 TIMEOUT = openai.Timeout(3600, connect=30)
 # What these servers would otherwise take from the model's generation_config.json.
@@ -132,15 +137,21 @@ class ServerEngine:
         chat = self.args.prompt_format == "chat"
         path, resource = ("chat/completions", self._client.chat) if chat else ("completions", self._client)
         body = self._body(request.prompt, seed, chat)
-        answer = self._text(path, ATTEMPTS, resource.completions.with_raw_response.create, **body)
+        for attempt in range(ATTEMPTS):
+            answer = self._text(path, ATTEMPTS, resource.completions.with_raw_response.create, **body)
+            if not _may_pass(answer) or attempt == ATTEMPTS - 1:
+                break
+            time.sleep(PAUSE * 2**attempt)
         try:
             whole = json.loads(answer)
             [choice] = whole["choices"]
             text = _message_text(choice["message"]) if chat else choice["text"]
             ids = choice.get("token_ids")
             tokens = len(ids) if ids else whole["usage"]["completion_tokens"]
+            if not isinstance(text, str) or type(tokens) is not int:
+                raise TypeError(f"expected a text and a number of tokens, got {text!r:.40} and {tokens!r:.40}")
             reason = "length" if choice["finish_reason"] == "length" else "stop"
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             url = f"{self.base_url}/{path}"
             raise ValueError(f"{url} answered no completion: {error!r} in {answer[:200]!r}") from error
         if ids and self.renderer:
@@ -182,6 +193,8 @@ class ServerEngine:
         except openai.APIConnectionError as error:
             cause, request = error.__cause__, error.request
             problem = f"cannot be reached ({type(cause).__name__}: {cause})"
+        except httpx.DecodingError as error:
+            raise ValueError(f"{self.base_url}/{path} answered what cannot be decoded: {first_line(error)}") from error
         except openai.APIStatusError as error:
             request, problem = error.request, f"answered {error.status_code}: {error.response.text[:300]}"
         attempt = 1 + int(request.headers["x-stainless-retry-count"])
@@ -192,8 +205,29 @@ class ServerEngine:
 def _message_text(message: dict[str, Any]) -> str:
     """What the model wrote; servers with a reasoning parser cut it in two."""
     reasoning = message.get("reasoning") or message.get("reasoning_content")
-    content = message["content"] or ""
+    content = message.get("content") if reasoning else message["content"]
+    if isinstance(content, list):
+        thought = [part["thinking"] for part in content if part["type"] == "thinking"]
+        reasoning = reasoning or "".join(_said(part) for part in thought)
+        content = _said(content)
+    content = "" if content is None else content
+    if not isinstance(content, str) or not isinstance(reasoning or "", str):
+        raise TypeError(f"expected text as content, got {content!r:.60}")
     return f"<think>\n{reasoning}\n</think>\n\n{content}" if reasoning else content
+
+
+def _said(parts: Any) -> str:
+    """The texts of a content in parts, or of a thought, which may be a text itself."""
+    return parts if isinstance(parts, str) else "".join(part["text"] for part in parts if part["type"] == "text")
+
+
+def _may_pass(answer: str) -> bool:
+    """Whether an answer with status 200 is none: empty, or the report of an error."""
+    try:
+        whole = json.loads(answer)
+    except ValueError:
+        return not answer.strip()
+    return isinstance(whole, dict) and bool(whole.get("error")) and not whole.get("choices")
 
 
 def _with_urls(message: dict[str, Any]) -> dict[str, Any]:

@@ -151,15 +151,18 @@ def _images(value: Any, folder: Path) -> Iterator[EncodedImage | None]:
         for one in value:
             yield from _images(one, folder)
         return
-    stored = value if isinstance(value, dict) else {"path": value}
-    if stored.get("bytes"):
-        yield EncodedImage(data=stored["bytes"])
-    elif path := stored.get("path"):
-        if not (folder / path).is_file():
-            raise ValueError(f"no image file at {folder / path}")
-        yield EncodedImage(path=folder / path)
-    else:
+    stored = value if isinstance(value, dict) else {"bytes" if isinstance(value, bytes) else "path": value}
+    content, path = stored.get("bytes"), stored.get("path")
+    if isinstance(content, bytes) and content:
+        yield EncodedImage(data=content)
+    elif is_missing(content) and is_missing(path):
         yield None
+    elif isinstance(path, str) and len(path) < 1000 and (folder / path).is_file():
+        yield EncodedImage(path=folder / path)
+    elif isinstance(path, str) and len(path) < 1000:
+        raise ValueError(f"no image file at {folder / path}")
+    else:
+        raise ValueError(f"expected an image as the path or the content of a file, got {str(content or path)[:60]!r}")
 
 
 def _folder(benchmark: Benchmark) -> Path:

@@ -3,8 +3,10 @@ r"""Results in a model's repository, in the formats that the Hub shows: the card
 Values are in percent. What a reader must know beside the value (items, samples, interval, sampling) goes with it.
 """
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,19 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.repocard_data import eval_results_to_model_index
 from huggingface_hub.utils import validate_repo_id
 
-from ...terminal import first_line
-from ..problems.catalog import Benchmark
+from ...terminal import first_line, one_line
+from ..problems.catalog import BENCHMARKS, Benchmark
+from ..settings import EvalArguments
 from ..statistics.summary import Summary
 
 
 CARD = "README.md"
 FOLDER = ".eval_results"
 _FILES = (".jsonl", ".json", ".parquet")
+# What stands beside a result anyway.
+_TOLD = ("dataset", "config", "revision", "filter", "num_samples", "note", "group_column")
+_CHANGED = ("prompt_format", "instruction", "system_prompt", "answer_after_think", "max_model_length", "dtype")
+_USUAL = {f.name: f.default for f in fields(EvalArguments) if f.name in _CHANGED}
 _NOTED = ("temperature", "top_p", "top_k", "max_tokens", "enable_thinking")
 
 
@@ -90,6 +97,10 @@ def result_note(summary: Summary, benchmark: Benchmark, settings: Mapping[str, A
         "strict \\boxed grading",
         *(f"{name} {settings[name]}" for name in _NOTED if settings.get(name) is not None),
     ]
+    usual = asdict(BENCHMARKS.get(benchmark.name, Benchmark(benchmark.name, benchmark.dataset)))
+    changed = {name: value for name, value in asdict(benchmark).items() if value != usual[name] and name not in _TOLD}
+    changed |= {name: settings[name] for name, value in _USUAL.items() if settings.get(name, value) != value}
+    parts += [f"{name} {one_line(json.dumps(value, ensure_ascii=False))}" for name, value in changed.items()]
     return ", ".join([*parts, f"only {benchmark.filter}"] if benchmark.filter else parts)
 
 

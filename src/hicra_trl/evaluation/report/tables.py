@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ...terminal import table
+from ...terminal import one_line, table
 from ..paper_tables import published
 from ..statistics.comparison import AVERAGE, Comparison, Difference
 from ..statistics.intervals import Estimate
@@ -43,7 +43,7 @@ def summary_rows(summaries: Iterable[Summary]) -> list[Row]:
     rows = [HEADER]
     for summary in summaries:
         rows.append(_summary_row(summary.benchmark, summary))
-        rows += [_summary_row(f"- {name}", group) for name, group in summary.groups.items()]
+        rows += [_summary_row(f"- {one_line(name)}", group) for name, group in summary.groups.items()]
     return rows
 
 

@@ -29,13 +29,15 @@ class Sample:
         failure (`str` or `None`):
             Why grading could not be finished, as in [`~hicra_trl.rewards.Verdict`]; the verdict then is wrong.
         planning_tokens (`int` or `None`):
-            Planning tokens among `tokens`; `None` where the sampled ids are not known.
+            Planning tokens among `tokens`, or `labelled_tokens`; `None` where the sampled ids are not known.
         grams (`dict[str, int]`):
             Occurrences of each strategic gram (leftmost-longest).
         seed (`int`):
             Seed of this sample.
         group (`str` or `None`):
             Part of the benchmark that the item belongs to, where results are also reported by part.
+        labelled_tokens (`int` or `None`):
+            What `planning_tokens` are among where a server does not tell its ids: the text, tokenised again here.
     """
 
     item: str
@@ -51,3 +53,4 @@ class Sample:
     grams: dict[str, int]
     seed: int
     group: str | None = None
+    labelled_tokens: int | None = None

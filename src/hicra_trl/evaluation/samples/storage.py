@@ -1,21 +1,23 @@
 """What an evaluation leaves in its folder: `evaluation.json`, and one line a sample in `samples/<benchmark>.jsonl`."""
 
-import fcntl
 import json
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
-from ...disk import write_whole
+from ...disk import check_own, lock, read_mapping, write_whole
 from .sample import Sample
 
 
 RECORD_FILE = "evaluation.json"
 SAMPLES_FOLDER = "samples"
+# The other files, and something that only ours have in a line.
+RESULTS = {"results.md": "| benchmark | items | n |", "results.json": '"benchmarks": {'}
+_COUNTS = ("items", "num_samples")
+_KINDS = get_type_hints(Sample) | {"finish_reason": str, "grams": dict}
 
 
 def samples_file(folder: str | Path, benchmark: str) -> Path:
@@ -38,6 +40,7 @@ def read_samples(file: Path) -> list[Sample]:
                 break
             try:
                 sample = Sample(**json.loads(line))
+                _check(sample)
             except (ValueError, TypeError) as error:
                 raise ValueError(f"{file}, line {number}: expected a sample, got {line[:60]!r} ({error})") from error
             if (sample.item, sample.index) in seen:
@@ -47,6 +50,15 @@ def read_samples(file: Path) -> list[Sample]:
             seen.add((sample.item, sample.index))
             samples.append(sample)
     return samples
+
+
+def _check(sample: Sample) -> None:
+    for name, kind in _KINDS.items():
+        value = getattr(sample, name)
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} is {value!r:.60}")
+    if not all(isinstance(count, int) for count in sample.grams.values()):
+        raise TypeError(f"grams is {sample.grams!r:.60}")
 
 
 class SampleFile:
@@ -73,7 +85,7 @@ class SampleFile:
         self.path = samples_file(folder, benchmark)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(self.path, "ab")  # noqa: SIM115
-        self._lock()
+        lock(self._file, "evaluation")
         self.samples = read_samples(self.path)
         self._drop_torn_line()
 
@@ -95,14 +107,6 @@ class SampleFile:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _lock(self) -> None:
-        # Some network file systems have no locks; there, read_samples finds what two writers did.
-        with suppress(OSError):
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(f"{self.path} is in use: another evaluation writes there") from None
-
     def _drop_torn_line(self) -> None:
         size = self.path.stat().st_size
         with open(self.path, "rb") as file:
@@ -121,10 +125,36 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     file = Path(folder) / RECORD_FILE
     if not file.is_file():
         raise ValueError(f"no evaluation in {folder}: expected a folder with {RECORD_FILE}")
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"cannot read {file}: {error}") from error
+    record = read_mapping(file, settings=dict, model=dict, lexicon=dict, benchmarks=dict, versions=list)
+    settings = {name: record["settings"].get(name) for name in ("model", "output_dir")}
+    sizes = [of.get(name) for of in record["benchmarks"].values() if isinstance(of, dict) for name in _COUNTS]
+    facts = [of.get("definition") for of in record["benchmarks"].values() if isinstance(of, dict)]
+    texts = [*settings.values(), record["lexicon"].get("fingerprint")]
+    if (
+        not all(isinstance(text, str) for text in texts)
+        or not all(isinstance(size, int) and size > 0 for size in sizes)
+        or not all(isinstance(fact, dict) for fact in facts)
+        or len(facts) < len(record["benchmarks"])
+        or not (record["benchmarks"] and record["versions"])
+    ):
+        raise ValueError(f"{file}: expected the record of an evaluation, as hicra eval writes it")
+    return record
+
+
+def check_folder(folder: str | Path, benchmarks: Iterable[str], record: dict[str, Any] | None) -> None:
+    """
+    Raises `ValueError` if an evaluation of `benchmarks` would replace what none has written, or take samples for its
+    own that its `record` does not know.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: expected a folder")
+    for name, mark in RESULTS.items():
+        check_own(folder / name, mark)
+    for name in benchmarks:
+        file = samples_file(folder, name)
+        if os.path.lexists(file) and name not in (record or {"benchmarks": ()})["benchmarks"]:
+            raise ValueError(f"{file} is there, but {RECORD_FILE} does not say of what: expected another output_dir")
 
 
 def write_record(folder: str | Path, record: dict[str, Any]) -> None:

@@ -118,12 +118,14 @@ def _metrics(items: list[list[Sample]]) -> dict[str, Estimate | None]:
     tokens_I = np.array([sum(s.tokens for s in item) for item in items], float)
     lengths = np.stack([tokens_I, [len(item) for item in items]], 1)
     metrics["mean_length"] = jackknife(lengths, _ratio)
-    metrics["planning_fraction"] = _planning_fraction(items, tokens_I)
+    metrics["planning_fraction"] = _planning_fraction(items)
     metrics["semantic_entropy"] = jackknife(_gram_counts(items), _entropy)
     return metrics
 
 
-def _planning_fraction(items: list[list[Sample]], tokens_I: np.ndarray) -> Estimate | None:
+def _planning_fraction(items: list[list[Sample]]) -> Estimate | None:
+    among = [[s.tokens if s.labelled_tokens is None else s.labelled_tokens for s in item] for item in items]
+    tokens_I = np.array([sum(of_item) for of_item in among], float)
     if any(s.planning_tokens is None for item in items for s in item) or not tokens_I.any():
         return None
     planning_I = [sum(s.planning_tokens or 0 for s in item) for item in items]

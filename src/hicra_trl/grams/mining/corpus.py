@@ -7,11 +7,13 @@ from typing import Any
 
 from ...data.rows import as_text, find_column, stream_rows
 from ...fields import Checked, Count
+from ...terminal import say
 
 
 TEXT_COLUMNS = ("completion", "generation", "generations", "response", "solution", "text", "answer")
 CORRECT_COLUMNS = ("correct", "is_correct", "correctness", "boxed_accuracy", "reward", "score")
 _SUFFIXES = (".jsonl", ".parquet")
+_PASSED = (".gz", ".zst", ".json", ".csv", ".tsv", ".arrow", ".txt")
 _EXPECTED = "a .jsonl or .parquet file, a folder of such files, or a dataset on the Hub"
 
 
@@ -65,6 +67,8 @@ class Corpus:
             Solutions seen by the last iteration.
         incorrect (`int`):
             Those of them left out because they are not correct.
+        empty (`int`):
+            Rows that were left out because their text is null.
 
     Raises:
         `ValueError`: on iteration, if there is no such dataset or column, a file is broken, or no solution is left;
@@ -75,10 +79,10 @@ class Corpus:
         if not args.dataset:
             raise ValueError(f"no dataset: expected {_EXPECTED}")
         self.args, self._dataset = args, args.dataset
-        self.read = self.incorrect = 0
+        self.read = self.incorrect = self.empty = 0
 
     def __iter__(self) -> Iterator[str]:
-        self.read = self.incorrect = 0
+        self.read = self.incorrect = self.empty = 0
         kept = 0
         for text, value in self._solutions():
             self.read += 1
@@ -100,6 +104,8 @@ class Corpus:
         source = Path(self._dataset).resolve()
         # Of a local file only the name: provenance is published with the lexicon.
         described = {"dataset": source.name if source.exists() else self._dataset, "read": self.read}
+        if self.empty:
+            described["empty"] = self.empty
         if self.args.correct_only:
             described |= {"incorrect": self.incorrect, "correct_threshold": self.args.correct_threshold}
         return described
@@ -109,15 +115,24 @@ class Corpus:
         args, dataset, source = self.args, self._dataset, Path(self._dataset)
         text_column = verdict_column = None
         files = _files(source) if source.is_dir() else [dataset]
-        rows = (row for file in files for row in stream_rows(str(file), args.dataset_split, args.dataset_config))
-        for row in rows:
+
+        def chosen(names: list[str]) -> list[str]:
+            nonlocal text_column, verdict_column
             if text_column is None:
-                names = list(row.values)
                 text_column = find_column(names, args.text_column, TEXT_COLUMNS, "solutions", dataset)
                 if args.correct_only:
                     what = "rewards or verdicts"
                     verdict_column = find_column(names, args.correct_column, CORRECT_COLUMNS, what, dataset)
+            return [name for name in names if name in (text_column, verdict_column)]
+
+        where = {"split": args.dataset_split, "config": args.dataset_config, "columns": chosen}
+        for row in (row for file in files for row in stream_rows(str(file), **where)):
+            chosen(list(row.values))
+            assert text_column is not None
             text = row.values.get(text_column)
+            if text is None and text_column in row.values:
+                self.empty += 1
+                continue
             verdict = row.values.get(verdict_column) if verdict_column else 1
             if isinstance(text, list) and all(isinstance(part, str) for part in text):
                 texts, verdicts = text, verdict if isinstance(verdict, list) else [verdict] * len(text)
@@ -135,7 +150,10 @@ class Corpus:
 
 def _files(folder: Path) -> list[Path]:
     inside = folder / "completions" if (folder / "completions").is_dir() else folder
-    files = sorted(path for path in inside.rglob("*") if path.suffix in _SUFFIXES and path.is_file())
+    there = sorted(path for path in inside.rglob("*") if path.is_file())
+    files = [path for path in there if path.suffix in _SUFFIXES]
     if not files:
         raise ValueError(f"{folder} holds no {' or '.join(_SUFFIXES)} file")
+    if passed := [path.name for path in there if path.suffix in _PASSED]:
+        say(f"{folder}: passed over {len(passed)} files that are not {' or '.join(_SUFFIXES)}, such as {passed[0]}")
     return files

@@ -27,6 +27,7 @@ from ...disk import save_whole
 from .ngrams import Block, Found, Rules, blocks, count, locate, read_block
 
 
+_VERSION = 2  # of how solutions are cut and n-grams hashed
 # Hashes that a reduction holds at once, when so few solutions are enough that hardly any n-gram can be ruled out.
 _HASHES_AT_ONCE = 1 << 24
 
@@ -59,7 +60,7 @@ class Counting:
 
     @cached_property
     def _key(self) -> str:
-        return _key((astuple(self.rules), self.names, self.least))
+        return _key((_VERSION, astuple(self.rules), self.names, self.least))
 
     def count_block(self, name: str) -> None:
         """Map: counts the n-grams of one block, unless that is done."""
@@ -119,7 +120,7 @@ class Counting:
         return hashes[counted + (self._floor - 1) * len(self.names) >= self.least]
 
     def _count_file(self, name: str) -> Path:
-        return self.folder / f"counts-{_key((astuple(self.rules), self._floor))}" / f"{name}.npy"
+        return self.folder / f"counts-{_key((_VERSION, astuple(self.rules), self._floor))}" / f"{name}.npy"
 
     def _found_file(self, name: str) -> Path:
         return self.folder / f"found-{self._key}" / f"{name}.npy"

@@ -9,9 +9,10 @@
 import hashlib
 import math
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
+from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -127,9 +128,14 @@ def prepare_counting(solutions: Iterable[str], config: MiningConfig, work_folder
         raise ValueError(
             f"mining needs at least 2 different solutions, got {unique.kept} ({unique.duplicates} duplicates)"
         )
-    least = max(2, math.ceil(config.min_document_frequency * unique.kept))
+    least = max(2, math.ceil(_exact(config.min_document_frequency) * unique.kept))
     rules = Rules(config.min_n, config.max_n, config.short_clauses, config.digits_break)
     return Counting(Path(work_folder), names, rules, least)
+
+
+def _exact(share: float) -> Fraction:
+    """A share as it is written: 0.07 * 100 is 7.000000000000001."""
+    return Fraction(str(share))
 
 
 class _Unique:
@@ -156,12 +162,11 @@ def _eligible(candidates: Candidates, config: MiningConfig) -> np.ndarray:
     """Which n-grams are clustered (N,): used sparingly, and not procedural."""
     eligible = np.array([len(phrase) <= MAX_GRAM_CHARACTERS for phrase in candidates.phrases], dtype=bool)
     if config.max_term_ratio is not None:
-        eligible &= candidates.term <= config.max_term_ratio * candidates.document
+        eligible &= candidates.term <= config.max_term_ratio * candidates.document + 1e-9
     if config.drop_formulaic and eligible.any():
         share = candidates.formula / candidates.term
         ordered = np.sort(share[eligible])
-        # The small number is for products such as 0.29 * 100, which is 28.999999999999996.
-        eligible &= share <= ordered[ordered.size - 1 - math.floor(config.drop_formulaic * ordered.size + 1e-9)]
+        eligible &= share <= ordered[ordered.size - 1 - math.floor(_exact(config.drop_formulaic) * ordered.size)]
     return eligible
 
 
@@ -203,9 +208,9 @@ def _best(
         score = np.zeros(sizes.size)
         np.maximum.at(score, labels[inside], candidates.document[inside])
     order = np.argsort(-score, kind="stable")
-    stays = np.arange(order.size) < max(1, round(config.top_clusters * order.size))
+    stays = np.arange(order.size) < max(1, round(_exact(config.top_clusters) * order.size))
     if config.common is not None:
-        stays |= score[order] >= config.common * num_solutions
+        stays |= score[order] >= float(_exact(config.common) * num_solutions)
     return order[stays]
 
 
@@ -224,7 +229,7 @@ def _statistics(
         "cluster": labels[rows].tolist(),
         "cluster_document_frequency": document[labels[rows]].tolist(),
         "rank": (rank[labels[rows]] + 1).tolist(),
-        "example": [in_context(candidates.phrases[row], text) for row, text in zip(rows, candidates.examples(rows))],
+        "example": _in_context([candidates.phrases[row] for row in rows], candidates.examples(rows)),
     }
 
 
@@ -239,13 +244,33 @@ def in_context(phrase: str, text: str) -> str:
     'That fails. Let’s try 3.'
     ```
     """
-    found = GramMatcher(StrategicGrams([phrase])).find_in_text(text)
-    if not len(found):
-        return ""
-    data = text.encode(errors="replace")
-    first, last = (len(data[:edge].decode()) for edge in found[0, 3:])
-    start, end = max(0, first - _CONTEXT_CHARACTERS), last + _CONTEXT_CHARACTERS
-    before, after = text[start:first], text[last:end]
-    before = before.partition(" ")[2] if start and " " in before else before
-    after = after.rpartition(" ")[0] if end < len(text) and " " in after else after
-    return " ".join(f"{before}{text[first:last]}{after}".split())
+    return _in_context([phrase], [text])[0]
+
+
+def _in_context(phrases: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """[`in_context`] of each phrase in its text; a text that several have is searched once."""
+    rows: dict[str, list[int]] = {}
+    for row, text in enumerate(texts):
+        rows.setdefault(text, []).append(row)
+    contexts = [""] * len(phrases)
+    for text, of_text in rows.items():
+        data = text.encode(errors="replace")
+        matches = GramMatcher(StrategicGrams([phrases[row]])[0] for row in of_text).find_in_text(text)
+        grams, first = np.unique(matches[:, 0], return_index=True)
+        for gram, (start, end) in zip(grams.tolist(), matches[first, 3:].tolist()):
+            contexts[of_text[gram]] = _around(data, start, end)
+    return contexts
+
+
+def _around(data: bytes, start: int, end: int) -> str:
+    # A character has four bytes at most; one that is cut in two is beyond what is shown.
+    reach = 4 * (_CONTEXT_CHARACTERS + 2)
+    before = data[max(0, start - reach) : start].decode(errors="ignore")
+    after = data[end : end + reach].decode(errors="ignore")
+    if len(before) > _CONTEXT_CHARACTERS:
+        before = before[-_CONTEXT_CHARACTERS:]
+        before = before.partition(" ")[2] if " " in before else before
+    if len(after) > _CONTEXT_CHARACTERS:
+        after = after[:_CONTEXT_CHARACTERS]
+        after = after.rpartition(" ")[0] if " " in after else after
+    return " ".join(f"{before}{data[start:end].decode()}{after}".split())

@@ -16,6 +16,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
+from ..lexicon import MAX_GRAM_CHARACTERS
 from ..matcher import UNSPACED
 
 
@@ -27,6 +28,7 @@ _BREAKS = (b"\x01", b"\x02", b"\x03", b"\x04")
 _FULL_STOP = b"\x05"  # ends a sentence before a space, else a clause
 _SOFT_SPACE = "\x0b"  # parts words, but does not make a full stop before it the end of a sentence
 _FIRST_WORD = 16  # codes below are breaks
+_GLUED = np.uint64(1 << 63)  # set in the code of a word without white space before it, as Chinese is written
 _SOLUTION_BITS = np.uint64(12)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _FIRST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
@@ -39,10 +41,19 @@ _MATH = re.compile(
     # What is opened again before it is closed was not opened: looking further each time would be quadratic.
     rb"|\\\[(?:[^\\\x04]|\\(?!\[))*?\\\]|\\\((?:[^\\\x04]|\\(?!\())*?\\\)"
 )
-_FIRST_UNSPACED = 0xE3  # first byte of the first of them in UTF-8
+# Tags and special tokens, as models and chat templates write them: "a < b and c > d" has none.
+_TAG = re.compile(
+    rb"</?[A-Za-z][\w:.-]*(?:\s+[\w:-]+=(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"']+))*\s*/?>"
+    rb"|<(\||\xef\xbd\x9c)[^<>|\n\x04]{1,60}?\1>|\[/?[A-Z][A-Z_]+\]"
+)
+_FIRST_UNSPACED = 0xE0  # the first byte in UTF-8 of any of them is at least this
 _TOKEN = re.compile(rb"[\x01-\x05]|[^\x00-\x20]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_BETWEEN_UNSPACED = re.compile(f"(?<={UNSPACED.pattern}) (?={UNSPACED.pattern})")
+# Format characters, such as the joiners inside Persian and Hindi words, where they are not inside one.
+_FORMAT = (
+    b"(?:" + b"|".join(chr(c).encode() for c in range(0x80, 0x110000) if unicodedata.category(chr(c)) == "Cf") + b")+"
+)
+_FORMAT_AT_EDGE = re.compile(rb"(?<![A-Za-z\x80-\xff])" + _FORMAT + b"|" + _FORMAT + rb"(?![A-Za-z\x80-\xff])")
 
 
 def _byte_table(digits_break: bool) -> bytes:
@@ -94,7 +105,7 @@ class Block:
         starts (`numpy.ndarray` of shape `(N,)`, int32):
             First byte of each token. The first and the last token are breaks between solutions.
         codes (`numpy.ndarray` of shape `(N,)`, uint64):
-            Kind of a break, or the hash of a word.
+            Kind of a break, or the hash of a word and, in the highest bit, whether no white space is before it.
     """
 
     text: bytes
@@ -119,17 +130,20 @@ class Block:
     def phrases(self, starts: np.ndarray, widths: np.ndarray) -> list[str]:
         """The words of the n-grams that start at the tokens `starts` and have `widths` words."""
         edges = zip(self.starts[starts].tolist(), self.starts[starts + widths - 1].tolist())
-        phrases = [b" ".join(self.text[first : self._end(last)].split()).decode() for first, last in edges]
-        return [words if words.isascii() else _BETWEEN_UNSPACED.sub("", words) for words in phrases]
+        found = (self.text[first : self._end(last)].replace(_SOFT_SPACE.encode(), b"") for first, last in edges)
+        return [b" ".join(words.split()).decode() for words in found]
 
     def ngrams(self, rules: Rules) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Yields, for each length n: n, the first tokens of the n-grams, and a hash of n tokens from each token on."""
         is_break = self.codes < _FIRST_WORD
         breaks = np.flatnonzero(is_break)
         words_left = np.repeat(breaks, np.diff(breaks, prepend=-1)) - np.arange(self.codes.size)
-        rolled = np.zeros(self.codes.size, dtype=np.uint64)
+        rolled, codes = np.zeros(self.codes.size, dtype=np.uint64), self.codes & ~_GLUED
         for n in range(1, rules.max_n + 1):
-            rolled = rolled[: self.codes.size - n + 1] * _MULTIPLIER + self.codes[n - 1 :]
+            rolled = rolled[: self.codes.size - n + 1] * _MULTIPLIER + codes[n - 1 :]
+            if n == 1:
+                # What is before its first word is not part of an n-gram; what is between two is.
+                codes = codes + (self.codes >> np.uint64(63)) * _FIRST_BYTES[7]
             left = words_left[: rolled.size]
             if n >= rules.min_n:
                 starts = np.flatnonzero(left >= n)
@@ -187,7 +201,7 @@ def read_block(solutions: Sequence[str], digits_break: bool = True) -> Block:
 
     Words are lower case, and a curly apostrophe is made straight; a Chinese or Japanese character is a word. A
     sentence ends at `?`, `!`, the end of a line, and a full stop before white space. Digits, operators and LaTeX are
-    formulas. Any other punctuation ends a clause.
+    formulas. Any other punctuation ends a clause, and so does a tag or a special token, which is no word.
 
     Example:
 
@@ -202,23 +216,24 @@ def read_block(solutions: Sequence[str], digits_break: bool = True) -> Block:
         data = text.encode()
     except UnicodeEncodeError:
         data = _SURROGATE.sub(",", text).encode()
+    data = _replaced(_TAG, "<[", data, b",")
     if not text.isascii():
         data = _simplified(data)
-    data = _without_math(data).translate(_TABLES[digits_break])
+    data = _replaced(_MATH, "$\\", data, b"=").translate(_TABLES[digits_break])
     if (np.frombuffer(data, dtype=np.uint8) >= _FIRST_UNSPACED).any():
         data = UNSPACED.sub(rf"{_SOFT_SPACE}\g<0>{_SOFT_SPACE}", data.decode()).encode()
     return _cut(data)
 
 
-def _without_math(data: bytes) -> bytes:
-    """Text with an operator for each formula; looking only where one may start is four times as fast as `re.sub`."""
+def _replaced(pattern: re.Pattern[bytes], openers: str, data: bytes, by: bytes) -> bytes:
+    """Text with `by` for each match; looking only where one may start is four times as fast as `re.sub`."""
     raw = np.frombuffer(data, dtype=np.uint8)
     pieces, end = [], 0
-    for start in np.flatnonzero((raw == ord("$")) | (raw == ord("\\"))).tolist():
-        if start >= end and (match := _MATH.match(data, start)):
+    for start in np.flatnonzero((raw == ord(openers[0])) | (raw == ord(openers[1]))).tolist():
+        if start >= end and (match := pattern.match(data, start)):
             pieces.append(data[end:start])
             end = match.end()
-    return b"=".join([*pieces, data[end:]])
+    return by.join([*pieces, data[end:]])
 
 
 def _cut(text: bytes) -> Block:
@@ -235,6 +250,8 @@ def _cut(text: bytes) -> Block:
     stops = np.flatnonzero(codes == _FULL_STOP[0] - 1)
     codes[stops] = np.where(raw[starts[stops] + 1] == ord(" "), _SENTENCE, _CLAUSE)
     word_codes = _word_codes(text, word_starts, word_ends - word_starts)
+    spaces = np.cumsum(raw == ord(" "), dtype=np.int32)
+    word_codes[1:][spaces[word_starts[1:]] == spaces[word_ends[:-1] - 1]] |= _GLUED
     # What begins or ends with a quotation mark or a hyphen is no plain word: the clause breaks there.
     word_codes[_IS_QUOTE[raw[word_starts]] | _IS_QUOTE[raw[word_ends - 1]]] = _CLAUSE
     codes[words] = word_codes
@@ -258,12 +275,13 @@ def _word_codes(text: bytes, starts: np.ndarray, lengths: np.ndarray) -> np.ndar
     codes = _mixed(eight_from[starts] & _FIRST_BYTES[np.minimum(lengths, 8)])
     rest = np.flatnonzero(lengths > 8)
     done = 8
-    while rest.size:
+    # What is longer than a gram may be is never one: words that differ only behind that need not be told apart.
+    while rest.size and done < 4 * MAX_GRAM_CHARACTERS:
         eight = eight_from[starts[rest] + done] & _FIRST_BYTES[np.minimum(lengths[rest] - done, 8)]
         codes[rest] = _mixed(codes[rest] * _MULTIPLIER + eight)
         done += 8
         rest = rest[lengths[rest] > done]
-    return np.maximum(codes, np.uint64(_FIRST_WORD))
+    return np.maximum(codes & ~_GLUED, np.uint64(_FIRST_WORD))
 
 
 def _simplified(data: bytes) -> bytes:
@@ -289,7 +307,8 @@ def _simplified(data: bytes) -> bytes:
     for offset in (1, 2, 3):
         wide = replaced[widths[replaced] > offset]
         keep[leads[wide] + offset] = False
-    return raw[keep].tobytes()
+    data = raw[keep].tobytes()
+    return _FORMAT_AT_EDGE.sub(b",", data) if any(map(_is_format, chars)) else data
 
 
 def count(block: Block, rules: Rules) -> Counts:
@@ -318,7 +337,7 @@ class Found:
         hashes (`numpy.ndarray` of shape `(G,)`, uint64):
             The n-grams in increasing order, all 64 bits.
         phrases (`numpy.ndarray` of shape `(G,)`, str):
-            Their words.
+            Their words; of those longer than a gram may be, the beginning.
         term (`numpy.ndarray` of shape `(G,)`, int64):
             Occurrences in the block.
         formula (`numpy.ndarray` of shape `(G,)`, int64):
@@ -371,9 +390,10 @@ def locate(block: Block, rules: Rules, kept: np.ndarray) -> Found:
     pairs = block.solutions[starts].astype(np.int64) * max(unique.size, 1) + gram
     pairs.sort()
     pairs = pairs[np.diff(pairs, prepend=-1) != 0]
+    phrases = block.phrases(starts[first], np.concatenate(widths)[first])
     return Found(
         unique,
-        np.array(block.phrases(starts[first], np.concatenate(widths)[first]), dtype=np.str_),
+        np.array([phrase[: MAX_GRAM_CHARACTERS + 1] for phrase in phrases], dtype=np.str_),
         np.bincount(gram, minlength=unique.size),
         np.bincount(gram, block.in_formula_sentence(starts), minlength=unique.size).astype(np.int64),
         np.column_stack(np.divmod(pairs, max(unique.size, 1))).astype(np.int32),
@@ -393,10 +413,14 @@ def _simple(char: str) -> str:
         return "="
     if char.isnumeric() and not char.isalpha():
         return "0"
-    if unicodedata.category(char)[0] in "LM":
+    if unicodedata.category(char)[0] in "LM" or _is_format(char):
         return char
     if char == "’":
         return "'"
     if char.isspace():
         return " "
     return "!" if char in "。！？" else ","
+
+
+def _is_format(char: str) -> bool:
+    return unicodedata.category(char) == "Cf"

@@ -1,12 +1,10 @@
 """Where a run left what it trained: the folder, the step, and the form of the weights."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from safetensors import SafetensorError, safe_open
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import (
@@ -17,7 +15,7 @@ from transformers.utils import (
     SAFE_WEIGHTS_NAME,
 )
 
-from ...disk import fingerprint, is_unchanged
+from ...disk import fingerprint, is_unchanged, read_mapping
 from ..runs.checkpoints import checkpoints, defect, newest_checkpoint, step_of
 from ..runs.files import CONFIG_FILE, MANIFEST_FILE
 from ..runs.manifest import is_finished, read_manifest
@@ -48,13 +46,13 @@ class Trained:
     @cached_property
     def step(self) -> int:
         """After how many steps they were saved."""
-        return json.loads((self.folder / TRAINER_STATE_NAME).read_text())["global_step"]
+        return read_mapping(self.folder / TRAINER_STATE_NAME, global_step=int)["global_step"]
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """The resolved recipe of the run, empty where there is none."""
         file = self.run / CONFIG_FILE
-        return yaml.safe_load(file.read_text()) if file.is_file() else {}
+        return read_mapping(file) if file.is_file() else {}
 
     @property
     def trusts_remote_code(self) -> bool:
@@ -76,7 +74,7 @@ class Trained:
             `ValueError`: if neither the adapter nor the recipe names it.
         """
         file = self.folder / ADAPTER_CONFIG_NAME
-        saved = json.loads(file.read_text()) if file.is_file() else {}
+        saved = read_mapping(file) if file.is_file() else {}
         name = saved.get("base_model_name_or_path") or self.recipe.get("model_name_or_path")
         if name is None:
             raise ValueError(f"{self.folder} does not say what was trained: expected {CONFIG_FILE} in {self.run}")
@@ -107,7 +105,9 @@ class Trained:
         index = self.folder / SAFE_WEIGHTS_INDEX_NAME
         if not index.is_file():
             return [self.folder / SAFE_WEIGHTS_NAME]
-        return [self.folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+        return [
+            self.folder / name for name in sorted(set(read_mapping(index, weight_map=dict)["weight_map"].values()))
+        ]
 
 
 def find_trained(path: str | Path, step: int | None = None) -> Trained:

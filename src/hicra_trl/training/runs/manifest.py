@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import psutil
@@ -17,7 +18,7 @@ import torch
 import yaml
 from trl import ModelConfig
 
-from ...disk import write_whole
+from ...disk import read_mapping, write_whole
 from ...grams import StrategicGrams
 from ..config import HICRAConfig
 from .files import CONFIG_FILE, MANIFEST_FILE
@@ -140,7 +141,7 @@ def read_manifest(run: str | Path) -> dict[str, Any]:
     file = Path(run, MANIFEST_FILE)
     if not file.is_file():
         raise ValueError(f"no run at {run}: expected a folder with {MANIFEST_FILE}, the output_dir of 'hicra train'")
-    return json.loads(file.read_text())
+    return read_mapping(file, finished=(str, NoneType), model=dict, resumed=list)
 
 
 def is_finished(run: str | Path) -> bool:

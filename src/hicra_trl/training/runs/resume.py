@@ -8,7 +8,7 @@ import yaml
 from ...disk import is_unchanged
 from ...terminal import say
 from .checkpoints import newest_checkpoint, step_of
-from .files import CONFIG_FILE
+from .files import CONFIG_FILE, LEXICON_FOLDER
 from .manifest import is_running, read_manifest
 
 
@@ -69,6 +69,12 @@ def resume_arguments(run: str | Path, overrides: list[str], known: set[str]) -> 
         arguments += ["--resume_from_checkpoint", str(checkpoint)]
     if manifest["model"]["commit"] is not None:
         arguments += ["--model_revision", manifest["model"]["commit"]]
+    lexicon = manifest["lexicon"]
+    if lexicon["revision"] is not None:
+        # What a branch of the Hub was when the run began; a branch moves.
+        kept = folder / LEXICON_FOLDER
+        pinned = f"{lexicon['source'].partition('@')[0]}@{lexicon['revision']}"
+        arguments += ["--strategic_grams", str(kept) if kept.is_dir() else pinned]
     return [*arguments, *_without(last_start["flags"], changes), *overrides]
 
 
