@@ -132,9 +132,9 @@ class EvalArguments(Checked):
     push_to_hub: str | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not self.model:
             raise ValueError("no model: expected a folder, a model on the Hub, or the name that a server knows")
+        super().__post_init__()
         if not self.benchmarks:
             raise ValueError("no benchmarks: expected the name of at least one")
         if self.paper_model is not None:

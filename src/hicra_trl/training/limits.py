@@ -5,6 +5,10 @@ from typing import Annotated, Any, Literal
 from ..fields import Count, CountOrZero, NotNegative, Positive, Range, Share, SomeShare
 
 
+def _or_none(kind: Any) -> Any:
+    return kind | None
+
+
 _SEED = Annotated[int, Range("[0, 4294967295]")]
 _DECLARED: tuple[tuple[Any, str], ...] = (
     (
@@ -13,25 +17,25 @@ _DECLARED: tuple[tuple[Any, str], ...] = (
         max_completion_length ref_model_sync_steps ddp_timeout vllm_tensor_parallel_size lora_r lora_alpha""",
     ),
     (
-        Count | None,
+        _or_none(Count),
         """num_generations_eval generation_batch_size steps_per_generation eval_accumulation_steps ddp_bucket_cap_mb
         torch_empty_cache_steps dataloader_prefetch_factor vllm_max_model_length""",
     ),
-    (Count | str | None, "pad_to_multiple_of"),
+    (_or_none(Count) | str, "pad_to_multiple_of"),
     (Annotated[int, Range("[2, inf)")], "num_generations"),
     (Annotated[int, Range("[-1, inf)")], "max_steps"),
     (Annotated[int, Range("[1, 65535]")], "vllm_server_port vllm_group_port"),
     (_SEED, "seed"),
-    (_SEED | None, "data_seed"),
+    (_or_none(_SEED), "data_seed"),
     (CountOrZero, "top_k dataloader_num_workers"),
-    (CountOrZero | None, "save_total_limit num_completions_to_print max_tool_calling_iterations"),
+    (_or_none(CountOrZero), "save_total_limit num_completions_to_print max_tool_calling_iterations"),
     (
         Positive,
         """num_train_epochs logging_steps save_steps temperature repetition_penalty vllm_server_timeout
         sapo_temperature_neg sapo_temperature_pos""",
     ),
     (
-        Positive | None,
+        _or_none(Positive),
         "vllm_importance_sampling_clip_max vllm_importance_sampling_cap off_policy_mask_threshold delta",
     ),
     (
@@ -41,12 +45,12 @@ _DECLARED: tuple[tuple[Any, str], ...] = (
         entropy_target""",
     ),
     (
-        NotNegative | None,
+        _or_none(NotNegative),
         "eval_steps neftune_noise_alpha router_aux_loss_coef vllm_importance_sampling_clip_min epsilon_high",
     ),
     (Annotated[float, Range("[0, 1)")], "adam_beta1 adam_beta2 lora_dropout"),
     (Share, "label_smoothing_factor ref_model_mixup_alpha top_entropy_quantile"),
-    (Share | None, "min_p"),
+    (_or_none(Share), "min_p"),
     (SomeShare, "top_p vllm_gpu_memory_utilization"),
     (list[str] | str | None, "report_to"),
     # Transformers takes None too, and refuses what it does not know.

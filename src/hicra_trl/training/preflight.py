@@ -4,6 +4,7 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 import torch
 import transformers
@@ -120,11 +121,10 @@ def check_chat(rows: Dataset, tokenizer: PreTrainedTokenizerBase, config: HICRAC
     if processor is not tokenizer or {"image", "images"} & {*rows.column_names}:
         return
     shapes = {tuple(turn["role"] for turn in prompt): row for row, prompt in enumerate(rows["prompt"])}
+    kwargs: Any = config.chat_template_kwargs or {}
     for roles, row in shapes.items():
         try:
-            tokenizer.apply_chat_template(
-                rows[row]["prompt"], tokenize=False, add_generation_prompt=True, **(config.chat_template_kwargs or {})
-            )
+            tokenizer.apply_chat_template(rows[row]["prompt"], tokenize=False, add_generation_prompt=True, **kwargs)
         except (TemplateError, TypeError, ValueError) as error:
             raise ValueError(
                 f"the chat template of {name} refuses row {row} ({', '.join(roles)}): {first_line(error)}"
@@ -155,7 +155,7 @@ def check_model(config: HICRAConfig, model_args: ModelConfig) -> None:
             model = get_peft_model(model, adapter)
             if isinstance(model.get_output_embeddings(), BaseTunerLayer):
                 raise ValueError("an adapter of lm_head is not trained: remove it from lora_target_modules")
-        Trainer.get_optimizer_cls_and_kwargs(config, model)
+        Trainer.get_optimizer_cls_and_kwargs(config, model)  # pyright: ignore[reportArgumentType]
     except (ImportError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
         raise ValueError(f"cannot make the model that the recipe describes: {first_line(error)}") from error
 

@@ -110,7 +110,7 @@ def try_rewards(args: RewardArguments, rewards: list[Callable], prompts: Dataset
             continue
         try:
             given = reward(**batch)
-            given = list(asyncio.run(given) if inspect.isawaitable(given) else given)
+            given = list(asyncio.run(given) if inspect.iscoroutine(given) else given)
             is_right = len(given) == len(rows) and not any(one is not None and math.isinf(float(one)) for one in given)
         except (Exception, SystemExit) as error:  # the user's own code
             raise ValueError(
