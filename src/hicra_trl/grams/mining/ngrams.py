@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from ..matcher import UNSPACED
+from ..folding import UNSPACED
 
 
 BLOCK_SOLUTIONS = 512  # small blocks stay in the cache; the number of a solution must fit in 12 bits
