@@ -1,4 +1,4 @@
-"""What PlanningTokenLabeler must return, stated a second time: decomposed letters, one search per gram, slow and plain.
+"""What PlanningTokenLabeler must return, stated a second time: decomposed letters, a search per gram, slow and plain.
 
 The row becomes one string in which each character knows the tokens that its bytes come from. A special token, an id
 that no token has, a masked token are each a lone surrogate in it: neither \\w nor \\s, and no bytes decode to it.
