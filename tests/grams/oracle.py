@@ -1,4 +1,4 @@
-"""What PlanningTokenLabeler must return, stated a second time: one regular expression per gram, slow and plain.
+"""What PlanningTokenLabeler must return, stated a second time: decomposed letters, a search per gram, slow and plain.
 
 The row becomes one string in which each character knows the tokens that its bytes come from. A special token, an id
 that no token has, a masked token are each a lone surrogate in it: neither \\w nor \\s, and no bytes decode to it.
@@ -7,7 +7,9 @@ that no token has, a masked token are each a lone surrogate in it: neither \\w n
 import functools
 import itertools
 import re
+import unicodedata
 
+import regex
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 
@@ -37,48 +39,61 @@ def to_bytes(text):
     return text.encode("utf-8", "surrogateescape")
 
 
-@functools.cache
-def folded(char):
-    if char == "\u2019":
-        return "'"
-    lower = char.lower()
-    return lower if len(lower.encode("utf-8", "surrogatepass")) == len(char.encode("utf-8", "surrogatepass")) else char
+APOSTROPHES = dict.fromkeys(map(ord, "\u2019\u2018\u201b\u02bc\u02b9\u2032\u00b4\uff07`"), "'")
+INVISIBLE = r"(?!\p{L})\p{Default_Ignorable_Code_Point}"
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー々〆〇]"
+MARK = r"[\p{M}\u0e30\u0e32\u0e33\u0e45\u0eb0\u0eb2\u0eb3]"
+WORD = rf"(?!{UNSPACED}|\p{{M}})[\p{{L}}\p{{N}}]"
 
 
 def fold(text):
-    return "".join(map(folded, text))
+    """Lower case, decomposed, apostrophes straight, without what nobody sees."""
+    text = regex.sub(INVISIBLE, "", text)
+    lower = "".join("σ" if char == "ς" else char.lower() for char in text)
+    return unicodedata.normalize("NFD", lower).translate(APOSTROPHES)
 
 
-def in_a_word(char):
-    """Chinese characters, hiragana and katakana are words of their own."""
-    blocks = (
-        (0x3005, 0x3006),
-        (0x3040, 0x30FF),
-        (0x3400, 0x4DBF),
-        (0x4E00, 0x9FFF),
-        (0xF900, 0xFAFF),
-        (0x20000, 0x3FFFF),
-    )
-    return re.match(r"\w", char) and not any(first <= ord(char) <= last for first, last in blocks)
+def folded(text):
+    """`text` folded, and the span of characters of `text` that each of its characters comes from: letter by letter."""
+    out, spans = "", []
+    for match in regex.finditer(rf"(?s).(?:\p{{M}}|{INVISIBLE})*+", text):
+        visible = [at for at in range(*match.span()) if not regex.match(INVISIBLE, text[at])]
+        part = fold(match[0])
+        out += part
+        spans += [(visible[0], visible[-1] + 1)] * len(part) if visible else []
+    return out, spans
+
+
+def is_inside(text, start, end, gram):
+    """Whether text[start:end] is only a part of something."""
+    left, right = text[:start], text[end:]
+    if left.endswith("\\") or regex.search(r"[เแโใไເແໂໃໄ]\Z", left) or regex.match(MARK, right):
+        return True
+    if regex.match(rf"{WORD}|_|{MARK}", gram):
+        base = regex.sub(rf"{MARK}+\Z", "", left.rstrip("_"))
+        if regex.search(rf"{WORD}\Z", base):
+            return True
+    last = regex.sub(rf"{MARK}+\Z", "", gram)
+    if regex.search(rf"(?:{WORD}|_)\Z", last) and regex.match(WORD, right.lstrip("_")):
+        return True
+    return bool(regex.search(r"[\u0e00-\u0e7f]\Z", gram) and regex.match(r"[ก-ฮ](?:[^ก-ฺๅ-๋ํ๎]|\Z)", right))
 
 
 @functools.cache
 def pattern(gram):
-    words = r"\s+".join(re.escape(fold(word)) for word in gram.split())
-    before = r"(?<!\w)" if in_a_word(gram[0]) else ""
-    after = r"(?!\w)" if in_a_word(gram[-1]) else ""
-    return re.compile(rf"(?<!\\){before}{words}{after}")
+    return re.compile(r"\s+".join(re.escape(word) for word in fold(gram).split()))
 
 
 @functools.cache
 def every_match(text, grams):
     """All (start, end, gram) in the characters of `text`, overlapping ones too: one match for each start and gram."""
-    text, found = fold(text), []
+    (text, spans), found = folded(text), []
     for gram in grams:
-        if all(fold(word) in text for word in gram.split()):
+        if all(word in text for word in fold(gram).split()):
             compiled, match = pattern(gram), None
             while match := compiled.search(text, match.start() + 1 if match else 0):
-                found.append((*match.span(), gram))
+                if not is_inside(text, *match.span(), fold(gram)):
+                    found.append((spans[match.start()][0], spans[match.end() - 1][1], gram))
     return found
 
 

@@ -1,9 +1,11 @@
 import json
 import logging
+import resource
 
 import pytest
 
-from hicra_trl.grams import StrategicGrams
+from hicra_trl.grams import GramMatcher, StrategicGrams
+from hicra_trl.grams.lexicon import normalize
 
 
 def test_the_papers_list_has_249_grams_in_its_order():
@@ -86,3 +88,33 @@ def test_a_lexicon_cannot_be_changed():
     assert grams.provenance == {}
     with pytest.raises(TypeError):
         grams[0] = "but"
+
+
+def test_a_lexicon_of_too_many_bytes_is_refused():
+    with pytest.raises(ValueError, match=r"may have 10,000,000 bytes of grams, got 1\d,"):
+        StrategicGrams([f"{number:06}" + "因" * 190 for number in range(20_000)])
+
+
+def test_a_long_lexicon_takes_little_memory():
+    """Its automaton would take half a gigabyte as a DFA."""
+    grams = StrategicGrams(
+        ["".join(chr(0x4E00 + (7 * i * i + j * i) % 20_000) for j in range(60)) for i in range(5000)]
+    )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    matcher = GramMatcher(grams)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 250_000
+    assert not matcher.unmatched
+
+
+@pytest.mark.parametrize("phrase", ["l\u00adet ʼs", "Cafe\u0301", "`x`"])
+def test_a_phrase_is_in_the_form_in_which_it_is_matched(phrase):
+    (gram,) = StrategicGrams([phrase])
+    assert gram in ("let 's", "café", "'x'") and normalize(gram) == gram
+
+
+def test_every_letter_is_found_in_its_own_spelling():
+    letters = [chr(code) for code in range(0x21, 0x20000) if chr(code).isprintable()]
+    grams = [f"x{letter}" for letter in letters] + [letter for letter in letters if normalize(letter)]
+    assert not GramMatcher(grams).unmatched
+    found = GramMatcher([normalize(gram) for gram in grams]).find_in_text("\0".join(grams))
+    assert set(found[:, 0].tolist()) == set(range(len(grams)))

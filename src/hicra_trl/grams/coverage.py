@@ -96,7 +96,7 @@ def findings(grams: StrategicGrams, coverage: Coverage | None = None) -> dict[st
         `dict[str, list[str]]`: the grams concerned, by what is the matter with them.
     """
     found = {
-        "can never match": [gram for gram in grams if not len(GramMatcher([gram]).find_in_text(f"({gram})"))],
+        "can never match": GramMatcher(grams).unmatched,
         "without any letter": [gram for gram in grams if not any(char.isalpha() for char in gram)],
         "of stop words only": [gram for gram in grams if _only_stop_words(gram)],
     }

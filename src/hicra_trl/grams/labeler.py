@@ -4,15 +4,16 @@ Labels belong to the sampled ids, and nothing is tokenised again. A row's ids be
 matcher finds the grams in those, and byte spans become token spans.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from .folding import PLAIN, SEPARATOR
 from .lexicon import StrategicGrams
-from .matcher import PLAIN, SEPARATOR, GramMatcher, covered, leftmost_longest
+from .matcher import GramMatcher, covered, leftmost_longest
 from .token_bytes import token_bytes
 
 
@@ -86,20 +87,16 @@ class PlanningTokenLabeler:
         Returns:
             `torch.Tensor` of shape `(B, T)`, bool: the planning mask, on the device of `token_ids`.
         """
-        return self.label(token_ids, mask).planning_mask
+        slots = self._slots(token_ids, mask)
+        return self._planning(slots, self._rows(slots)).to(token_ids.device)
 
     def label(self, token_ids: torch.Tensor, mask: torch.Tensor | None = None) -> Labels:
         """Like calling the labeler, and returns the occurrences and texts of the same pass too, as [`Labels`]."""
         slots = self._slots(token_ids, mask)
-        planning = np.zeros(slots.shape, dtype=bool)
-        texts, spans = [], []
-        for row, (text, matches) in zip(planning, self._rows(slots), strict=True):
-            row[:] = covered(matches[:, 3:], row.size)
-            texts.append(text)
-            spans.append(leftmost_longest(matches))
-        # A token that wrote nothing overlaps nothing.
-        planning &= self._lengths[slots] > 0
-        return Labels(torch.from_numpy(planning).to(token_ids.device), texts, spans)
+        rows = list(self._rows(slots))
+        spans = [leftmost_longest(matches) for _, matches in rows]
+        planning = self._planning(slots, rows).to(token_ids.device)
+        return Labels(planning, [text for text, _ in rows], spans)
 
     def occurrences(
         self, token_ids: torch.Tensor, mask: torch.Tensor | None = None
@@ -116,6 +113,14 @@ class PlanningTokenLabeler:
             for _, matches in self._rows(self._slots(token_ids, mask))
         ]
 
+    def _planning(self, slots: np.ndarray, rows: Iterable[tuple[bytes, np.ndarray]]) -> torch.Tensor:
+        planning = np.zeros(slots.shape, dtype=bool)
+        for row, (_, matches) in zip(planning, rows, strict=True):
+            row[:] = covered(matches[:, 3:], row.size)
+        # A token that wrote nothing overlaps nothing.
+        planning &= self._lengths[slots] > 0
+        return torch.from_numpy(planning)
+
     def _slots(self, token_ids: torch.Tensor, mask: torch.Tensor | None) -> np.ndarray:
         """Table row of every token (B, T); what is masked or outside the vocabulary gets the separator's."""
         if not isinstance(token_ids, torch.Tensor):
@@ -127,8 +132,9 @@ class PlanningTokenLabeler:
         ids = token_ids.detach().cpu().numpy()
         known = (ids >= 0) & (ids < self._separator_slot)
         if mask is not None:
-            if mask.shape != token_ids.shape:
-                raise ValueError(f"mask must have the shape {tuple(token_ids.shape)}, got {tuple(mask.shape)}")
+            if not isinstance(mask, torch.Tensor) or mask.shape != token_ids.shape:
+                got = tuple(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
+                raise ValueError(f"mask must be a tensor of shape {tuple(token_ids.shape)}, got {got}")
             known &= mask.detach().bool().cpu().numpy()
         return np.where(known, ids, self._separator_slot)
 

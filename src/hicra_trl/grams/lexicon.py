@@ -14,6 +14,7 @@ from typing import Any
 from ..paper import PAPER_CITATION
 from . import hub, storage
 from .card import card
+from .folding import composed
 from .storage import STATISTICS, Contents
 
 
@@ -21,13 +22,15 @@ logger = logging.getLogger(__name__)
 
 MAX_GRAM_CHARACTERS = 200
 _DATA = (".json", ".jsonl", ".parquet", ".csv", ".tsv")
+MAX_LEXICON_BYTES = 10_000_000  # each takes up to 50 bytes of memory in the automaton
 
 
 def normalize(phrase: str) -> str:
     """
     Brings a phrase to the form in which it is matched.
 
-    Lower case, a curly apostrophe made straight, any run of white space made one space, none at the ends.
+    Lower case, letters composed, apostrophes straight, no invisible characters, any run of white space made one
+    space, none at the ends.
 
     Example:
 
@@ -36,7 +39,7 @@ def normalize(phrase: str) -> str:
     "let's try"
     ```
     """
-    return re.sub(r"\s+", " ", phrase.lower().replace("’", "'")).strip()
+    return re.sub(r"\s+", " ", composed(phrase)).strip()
 
 
 class StrategicGrams:
@@ -85,6 +88,9 @@ class StrategicGrams:
                 kept[gram] = position
         if not kept:
             raise ValueError("a lexicon needs at least one strategic gram, got none")
+        size = sum(len(gram.encode()) for gram in kept)
+        if size > MAX_LEXICON_BYTES:
+            raise ValueError(f"a lexicon may have {MAX_LEXICON_BYTES:,} bytes of grams, got {size:,}")
         if duplicates:
             logger.warning("dropped %d duplicate strategic grams, such as %r", len(duplicates), duplicates[0])
         columns = {name: [column[row] for row in kept.values()] for name, column in (statistics or {}).items()}

@@ -39,7 +39,9 @@ def _flatten(decoder: dict[str, Any]) -> list[dict[str, Any]]:
 def _decoder_family(parts: list[dict[str, Any]]) -> str | None:
     """`"byte-level"` or `"metaspace"`; `None` for a decoder whose bytes cannot be told token by token."""
     types = [part["type"] for part in parts]
-    if types == ["ByteLevel"]:
+    # Transformers puts the steps of Llama 2 before the ByteLevel of a GGUF file, whose tokens have nothing for them.
+    before = {"ByteFallback", "Fuse", "Replace"} if types[:1] == ["ByteFallback"] else set()
+    if types[-1:] == ["ByteLevel"] and set(types[:-1]) <= before:
         return "byte-level"
     spaces = [p for p in parts if p["type"] == "Metaspace" and p.get("replacement", "▁") == "▁"] + [
         p for p in parts if p["type"] == "Replace" and p["pattern"] == {"String": "▁"} and p["content"] == " "
@@ -98,8 +100,7 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes | None]:
         names = " + ".join(part["type"] for part in parts) or "none"
         raise ValueError(
             f"cannot tell the bytes of single tokens: got decoder {names}, expected ByteLevel (GPT-2, Llama 3, Qwen) "
-            "or Metaspace / Replace('▁') with ByteFallback (Llama 2, Gemma). A tokenizer read from the GGUF file of a "
-            "byte-level model needs `tokenizer.backend_tokenizer.decoder = tokenizers.decoders.ByteLevel()`; "
+            "or Metaspace / Replace('▁') with ByteFallback (Llama 2, Gemma). "
             "WordPiece and SentencePiece without byte fallback lose bytes: train a model with another tokenizer"
         )
     to_bytes = _byte_level if family == "byte-level" else _metaspace

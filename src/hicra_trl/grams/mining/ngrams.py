@@ -16,8 +16,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
+from ..folding import UNSPACED
 from ..lexicon import MAX_GRAM_CHARACTERS
-from ..matcher import UNSPACED
 
 
 BLOCK_SOLUTIONS = 512  # small blocks stay in the cache; the number of a solution must fit in 12 bits
