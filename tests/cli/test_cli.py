@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from hicra_trl.cli.main import COMMANDS
+from hicra_trl.cli.main import COMMANDS, main
 
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "playground"
@@ -221,6 +221,20 @@ def test_a_run_that_is_complete_is_neither_resumed_nor_overwritten(recipe, run_f
     again = hicra("train", "--config", recipe, "--output_dir", run_folder, cwd=tmp_path)
     assert again.returncode == 2 and "holds checkpoints of another run (checkpoint-2)" in again.stderr
     assert again.stderr.count("\n") == 1
+
+
+def test_a_dry_run_takes_what_a_run_wrote(run_folder, tmp_path):
+    for argv in (("--config", run_folder / "resolved_config.yaml"), ("--resume", run_folder, "--max_steps", 4)):
+        done = hicra("train", *argv, "--dry_run", cwd=tmp_path)
+        assert done.returncode == 0 and "accelerator_config:" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "mine", "lexicon show", "eval", "playground", "export", "highlight"])
+def test_a_value_may_follow_an_equals_sign_in_every_command(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), "--config=nowhere.yaml"])
+    shown = capsys.readouterr().err
+    assert ended.value.code == 2 and "no recipe at nowhere.yaml" in shown and shown.count("\n") == 1
 
 
 def test_fields_of_a_recipe_that_nothing_reads_are_refused(recipe, tmp_path):

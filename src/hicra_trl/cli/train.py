@@ -96,7 +96,8 @@ def run(argv: list[str]) -> int:
             if (prompts := local_prompts(job.run_args)) is not None:
                 job.config.check_prompts(len(prompts))
             grams = StrategicGrams.load(job.config.strategic_grams)
-            print(plan(job.run_args, job.config, job.model_args, grams, job.given, job.launch))
+            given = {name: value for name, value in job.recipe.items() if name in job.given}
+            print(plan(job.run_args, job.config, job.model_args, grams, given, job.launch))
             return 0
         job = check(resolve(job))
     except (ValueError, OSError) as error:

@@ -1,6 +1,5 @@
 """The text of `hicra train --dry_run`: what a run would do and need, without network and without a GPU."""
 
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,14 @@ def plan(
     config: HICRAConfig,
     model_args: ModelConfig,
     grams: StrategicGrams,
-    given: set[str],
+    given: dict[str, Any],
     launch: Launch,
 ) -> str:
     """
     What a run would do and need, for a reader; `config` is made for as many processes as `launch` has.
 
     Returns:
-        `str`: one aligned line for each topic, the memory by GPU, and the settings that were `given`.
+        `str`: one aligned line for each topic, the memory by GPU, and the settings that were `given`, in plain values.
     """
     try:
         architecture = load_architecture(model_args, config.trust_remote_code)
@@ -62,9 +61,7 @@ def plan(
         "output": f"{config.output_dir}, {pushed}",
         **memory,
     }
-    settings = {name: _plain(value) for args in (run_args, config, model_args) for name, value in vars(args).items()}
-    chosen = {name: settings[name] for name in sorted(given & settings.keys())}
-    return f"{labelled(lines, width=119)}\n\nset by the recipe and the command line:\n{yaml.safe_dump(chosen)}"
+    return f"{labelled(lines, width=119)}\n\nset by the recipe and the command line:\n{yaml.safe_dump(given)}"
 
 
 def _model(model_args: ModelConfig, architecture: Architecture | None) -> str:
@@ -179,9 +176,5 @@ def _held_out(run_args: RunArguments, config: HICRAConfig) -> dict[str, str]:
         )
     if config.eval_strategy != "no":
         dataset = run_args.eval_dataset_name or run_args.dataset_name
-        lines["evaluation"] = f"{dataset} ({_plain(config.eval_strategy)})"
+        lines["evaluation"] = f"{dataset} ({config.eval_strategy.value})"
     return lines
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, Enum) else value
