@@ -137,7 +137,10 @@ def test_sensitivity_of_a_runs_curves(folder):
 WRONG = [
     (["mine", "--output_dir", "x"], "hicra mine: no dataset: expected a .jsonl or .parquet file"),
     (["mine", "--dataset", "none.jsonl"], "hicra mine: no dataset file at none.jsonl"),
-    (["mine", "--dataset", "solutions.jsonl", "--preset", "papers"], "hicra mine: preset must be default or paper"),
+    (
+        ["mine", "--dataset", "solutions.jsonl", "--preset", "papers"],
+        "hicra mine: argument --preset: invalid choice: 'papers'",
+    ),
     (["mine", "--dataset", "solutions.jsonl", "--min_n", "9"], "hicra mine: n-grams need 1 <= min_n <= max_n <= 10"),
     (["mine", "--dataset", "solutions.jsonl", "--text_column", "t"], "has no column of solutions: expected t, got"),
     (["mine", "--dataset", "solutions.jsonl", "--num_proc", "0"], "hicra mine: num_proc must be at least 1, got 0"),

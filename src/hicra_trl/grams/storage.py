@@ -110,7 +110,7 @@ def read(folder: Path, name: str) -> tuple[Contents, str]:
             raise ValueError(f"{where}: expected {expected} in every row of column {column!r}, got {empty} empty")
     statistics = {column: columns[column] for column in present}
     if "example" in statistics:
-        statistics["example"] = [_CONTROL.sub(" ", text or "") for text in statistics["example"]]
+        statistics["example"] = [text and _CONTROL.sub(" ", text) for text in statistics["example"]]
     provenance = _read_provenance(folder / PROVENANCE_FILE, f"{name}/{PROVENANCE_FILE}")
     return Contents(columns["gram"], provenance, statistics), where
 

@@ -52,11 +52,11 @@ _DECLARED: tuple[tuple[Any, str], ...] = (
     (Share, "label_smoothing_factor ref_model_mixup_alpha top_entropy_quantile"),
     (_or_none(Share), "min_p"),
     (SomeShare, "top_p vllm_gpu_memory_utilization"),
-    (list[str] | str | None, "report_to"),
+    (str | list[str] | None, "report_to"),
     # Transformers takes None too, and refuses what it does not know.
     (Any, "debug"),
-    # ModelConfig makes a text of a list of one.
-    (list[str] | str | None, "lora_target_modules"),
+    # Text first: ModelConfig makes a text of a list of one, and of "all-linear" PEFT takes no list.
+    (str | list[str] | None, "lora_target_modules"),
     (Literal["grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo"], "loss_type"),
     (Literal["token", "sequence"], "importance_sampling_level"),
     (Literal["group", "batch", "none"] | bool, "scale_rewards"),

@@ -53,7 +53,8 @@ def test_a_text_of_many_grams_is_searched_once(monkeypatch):
     find = GramMatcher.find_in_text
     monkeypatch.setattr(GramMatcher, "find_in_text", lambda self, text: searched.append(text) or find(self, text))
     grams = mined([f"let me try another way to do it, but wait {end}" for end in ("a bit", "a")])
-    assert len(grams) > 10 and len(searched) == 1
+    # Every matcher looks once for its grams in their own spelling.
+    assert len(grams) > 10 and len([text for text in searched if "\0" not in text]) == 1
 
 
 @pytest.mark.parametrize(("share", "size", "least"), [(0.07, 100, 7), (0.29, 100, 29), (0.02, 50, 2), (0.5, 5, 3)])

@@ -134,8 +134,8 @@ def prepare_counting(solutions: Iterable[str], config: MiningConfig, work_folder
 
 
 def _exact(share: float) -> Fraction:
-    """A share as it is written: 0.07 * 100 is 7.000000000000001."""
-    return Fraction(str(share))
+    """The share that was meant: 7/100 for 0.07 and 7/11 for 7 / 11, which as floats are a little more."""
+    return Fraction(share).limit_denominator(1_000_000)
 
 
 class _Unique:
