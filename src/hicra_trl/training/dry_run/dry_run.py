@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from transformers import IntervalStrategy
 from trl import ModelConfig
 
 from ...data.paper_datasets import REPOSITORIES
@@ -176,5 +177,5 @@ def _held_out(run_args: RunArguments, config: HICRAConfig) -> dict[str, str]:
         )
     if config.eval_strategy != "no":
         dataset = run_args.eval_dataset_name or run_args.dataset_name
-        lines["evaluation"] = f"{dataset} ({config.eval_strategy.value})"
+        lines["evaluation"] = f"{dataset} ({IntervalStrategy(config.eval_strategy).value})"
     return lines
