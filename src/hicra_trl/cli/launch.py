@@ -17,6 +17,7 @@ from ..training.runs.launch import Engine, Launch
 
 
 MACHINE_FLAGS = ("machine_rank", "main_process_ip", "main_process_port")
+_PORT: Any = Annotated[int, Range("[0, 65535]")]
 # What Accelerate's own files hold, where they are declared otherwise or wider than what starts.
 _DECLARED: dict[str, Any] = {
     # An unquoted `no` is false in YAML.
@@ -24,7 +25,7 @@ _DECLARED: dict[str, Any] = {
     "downcast_bf16": bool | str,
     "num_machines": Count,
     "machine_rank": CountOrZero,
-    "main_process_port": Annotated[int, Range("[0, 65535]")] | None,
+    "main_process_port": _PORT | None,
     **dict.fromkeys(("commands", "tpu_vm", "tpu_env"), list[str] | None),
 }
 

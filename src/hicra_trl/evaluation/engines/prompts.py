@@ -5,7 +5,9 @@ protocol of DeepSeek-R1, which the paper follows. Everything that belongs to one
 that a letter is asked for) is part of the item's problem; the instruction is the same for all.
 """
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +141,8 @@ class Renderer:
         except OSError as error:
             reason = first_line(error)
             raise ValueError(f"no model {args.model!r}: expected a folder or a model on the Hub ({reason})") from error
+        special = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
+        self._special = sorted(special, key=len, reverse=True)
         if args.prompt_format == "chat" and (self.processor or self.tokenizer).chat_template is None:
             raise ValueError(f"{args.model} has no chat template: expected one, or prompt_format 'text'")
 
@@ -162,30 +166,58 @@ class Renderer:
         return prompt
 
     def render(self, item: Item) -> Prompt:
-        """The prompt of an item, however long."""
+        """The prompt of an item, however long. A special token that a problem names is text there."""
+        names = {} if item.images else self._special_names(item.problem)
         if self.args.prompt_format == "text":
             text = plain_prompt(item, self.args)
-            ids = self._opened(text)
+            ids = self._opened(text, **({"split_special_tokens": True} if names else {}))
         else:
-            messages = conversation(item, self.args.instruction, self.args.system_prompt)
+            hidden = item.problem
+            for name, stand_in in names.items():
+                hidden = hidden.replace(name, stand_in)
+            messages = conversation(
+                replace(item, problem=hidden) if names else item, self.args.instruction, self.args.system_prompt
+            )
             thinking = self.args.enable_thinking
-            told: dict[str, Any] = {} if thinking is None else {"enable_thinking": thinking}
-            try:
-                text = (self.processor or self.tokenizer).apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=True, **told
-                )
-            except (TemplateError, TypeError) as error:
-                raise ValueError(
-                    f"the chat template of {self.args.model} refuses item {item.id!r}: {first_line(error)}"
-                ) from error
+            if thinking is None:
+                text = self._chat(item, messages)
+            else:
+                text = self._chat(item, messages, enable_thinking=thinking)
+                if text == self._chat(item, messages, enable_thinking=not thinking):
+                    raise ValueError(
+                        f"enable_thinking has no effect on the chat template of {self.args.model}: expected none"
+                    )
             # The template writes the special tokens itself.
-            ids = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+            ids = []
+            named = {stand_in: name for name, stand_in in names.items()}
+            for part in re.split(f"({'|'.join(named)})", text) if named else [text]:
+                split = {"split_special_tokens": True} if part in named else {}
+                ids += self.tokenizer(
+                    named.get(part, part), add_special_tokens=False, verbose=False, **split
+                ).input_ids
+            for stand_in, name in named.items():
+                text = text.replace(stand_in, name)
         return Prompt(item, text, tuple(ids), self.processor.image_token if self.processor else IMAGE_MARK)
 
-    def _opened(self, text: str) -> list[int]:
+    def _chat(self, item: Item, messages: list[dict[str, Any]], **told: bool) -> str:
+        try:
+            return (self.processor or self.tokenizer).apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, **told
+            )
+        except (TemplateError, TypeError) as error:
+            raise ValueError(
+                f"the chat template of {self.args.model} refuses item {item.id!r}: {first_line(error)}"
+            ) from error
+
+    def _special_names(self, text: str) -> dict[str, str]:
+        """The special tokens that a text names, the longest first, and private characters that stand for them."""
+        names = [name for name in self._special if name in text]
+        return {name: f"\ue000{index}\ue001" for index, name in enumerate(names)}
+
+    def _opened(self, text: str, **split: bool) -> list[int]:
         """Tokens of a text with the special ones that go before it, and without those that would end it."""
-        whole = self.tokenizer(text, verbose=False).input_ids
-        plain = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        whole = self.tokenizer(text, verbose=False, **split).input_ids
+        plain = self.tokenizer(text, add_special_tokens=False, verbose=False, **split).input_ids
         for start in range(len(whole) - len(plain) + 1):
             if whole[start : start + len(plain)] == plain:
                 return whole[: start + len(plain)]
