@@ -178,11 +178,8 @@ def test_a_special_token_in_a_problem_is_text(folder, tokenizer):
 def test_thinking_that_the_template_does_not_know_is_refused(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "plain")
     (tmp_path / "plain" / "chat_template.jinja").write_text("{{ messages[0].content }}")
-    engine = TransformersEngine(
-        settings(tmp_path / "plain", prompt_format="chat", enable_thinking=False), images=False
-    )
-    with pytest.raises(ValueError, match="enable_thinking has no effect on the chat template of"):
-        engine.prompt(ITEMS[0])
+    with pytest.raises(ValueError, match="enable_thinking has no effect: the chat template of"):
+        TransformersEngine(settings(tmp_path / "plain", prompt_format="chat", enable_thinking=False), images=False)
 
 
 def test_special_tokens_come_from_the_template_or_from_the_tokenizer(folder, tokenizer, tmp_path):

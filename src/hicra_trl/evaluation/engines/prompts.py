@@ -145,6 +145,9 @@ class Renderer:
         self._special = sorted(special, key=len, reverse=True)
         if args.prompt_format == "chat" and (self.processor or self.tokenizer).chat_template is None:
             raise ValueError(f"{args.model} has no chat template: expected one, or prompt_format 'text'")
+        template = str((self.processor or self.tokenizer).chat_template)
+        if args.enable_thinking is not None and "enable_thinking" not in template:
+            raise ValueError(f"enable_thinking has no effect: the chat template of {args.model} does not read it")
 
     @property
     def context(self) -> int | None:
@@ -179,40 +182,34 @@ class Renderer:
                 replace(item, problem=hidden) if names else item, self.args.instruction, self.args.system_prompt
             )
             thinking = self.args.enable_thinking
-            if thinking is None:
-                text = self._chat(item, messages)
-            else:
-                text = self._chat(item, messages, enable_thinking=thinking)
-                if text == self._chat(item, messages, enable_thinking=not thinking):
-                    raise ValueError(
-                        f"enable_thinking has no effect on the chat template of {self.args.model}: expected none"
-                    )
+            told: dict[str, Any] = {} if thinking is None else {"enable_thinking": thinking}
+            try:
+                text = (self.processor or self.tokenizer).apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=True, **told
+                )
+            except (TemplateError, TypeError) as error:
+                raise ValueError(
+                    f"the chat template of {self.args.model} refuses item {item.id!r}: {first_line(error)}"
+                ) from error
             # The template writes the special tokens itself.
-            ids = []
-            named = {stand_in: name for name, stand_in in names.items()}
-            for part in re.split(f"({'|'.join(named)})", text) if named else [text]:
-                split = {"split_special_tokens": True} if part in named else {}
-                ids += self.tokenizer(
-                    named.get(part, part), add_special_tokens=False, verbose=False, **split
-                ).input_ids
-            for stand_in, name in named.items():
+            ids = self._chat_ids(text, names)
+            for name, stand_in in names.items():
                 text = text.replace(stand_in, name)
         return Prompt(item, text, tuple(ids), self.processor.image_token if self.processor else IMAGE_MARK)
-
-    def _chat(self, item: Item, messages: list[dict[str, Any]], **told: bool) -> str:
-        try:
-            return (self.processor or self.tokenizer).apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, **told
-            )
-        except (TemplateError, TypeError) as error:
-            raise ValueError(
-                f"the chat template of {self.args.model} refuses item {item.id!r}: {first_line(error)}"
-            ) from error
 
     def _special_names(self, text: str) -> dict[str, str]:
         """The special tokens that a text names, the longest first, and private characters that stand for them."""
         names = [name for name in self._special if name in text]
         return {name: f"\ue000{index}\ue001" for index, name in enumerate(names)}
+
+    def _chat_ids(self, text: str, names: dict[str, str]) -> list[int]:
+        """Tokens of what the template wrote, with the letters of the names in place of what stands for them."""
+        ids, stood_for = [], {stand_in: name for name, stand_in in names.items()}
+        for part in re.split(f"({'|'.join(stood_for)})", text) if names else [text]:
+            split = {"split_special_tokens": True} if part in stood_for else {}
+            part = stood_for.get(part, part)
+            ids += self.tokenizer(part, add_special_tokens=False, verbose=False, **split).input_ids
+        return ids
 
     def _opened(self, text: str, **split: bool) -> list[int]:
         """Tokens of a text with the special ones that go before it, and without those that would end it."""
