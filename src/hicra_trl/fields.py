@@ -111,6 +111,11 @@ def _accepted(value: Any, kind: Any) -> Any:
         if any(value is one or (isinstance(one, str) and value == one) for one in inner):
             return value
         raise (ValueError if type(value) in map(type, inner) else TypeError)(_either(inner))
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        values = [one.value for one in kind]
+        if value not in values:
+            raise (TypeError if value is None else ValueError)(_either(values))
+        return value
     if (origin or kind) is list:
         if isinstance(value, dict | NoneType):
             raise TypeError(f"a list of {_name(inner[0])}")
@@ -135,8 +140,8 @@ def _accepted(value: Any, kind: Any) -> Any:
 
 
 def _name(kind: Any) -> str:
-    """What a type is called; nothing for that of `None`, and for one that text stands for."""
-    if kind is NoneType or (isinstance(kind, type) and issubclass(kind, Enum)):
+    """What a type is called; nothing for that of `None`."""
+    if kind is NoneType:
         return ""
     return _NAMES.get(kind) or getattr(kind, "__name__", str(kind))
 

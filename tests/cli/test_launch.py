@@ -1,5 +1,8 @@
 """What `hicra train` asks of `accelerate launch`, and that a run which became something else stops."""
 
+import re
+from pathlib import Path
+
 import pytest
 import yaml
 from accelerate import Accelerator
@@ -152,6 +155,42 @@ def test_wrong_launches_are_refused(argv, message, file, tmp_path):
     }
     with pytest.raises(ValueError, match=message):
         launch(*(files.get(part, part) for part in argv))
+
+
+MULTI = {"distributed_type": "MULTI_GPU", "num_processes": 2}
+ZERO = {"distributed_type": "DEEPSPEED", "num_processes": 2}
+WRONG_FILES = [
+    ("", "no accelerate config in acc.yaml: expected a mapping with distributed_type"),
+    ("- 1\n", "expected a mapping with distributed_type"),
+    ("[1, 2", "no accelerate config in acc.yaml: while parsing a flow sequence"),
+    ("a: b: c", "mapping values are not allowed here"),
+    ("\0", "no accelerate config in acc.yaml: unacceptable character"),
+    ({"num_processes": 2}, "expected a mapping with distributed_type"),
+    (MULTI | {"distributed_type": "GPU"}, "'GPU' is not a valid DistributedType"),
+    (MULTI | {"nonsense": 1}, "unknown keys (['nonsense'])"),
+    (MULTI | {"nonsense": 1, 2: 1}, "no accelerate config in acc.yaml"),
+    *((MULTI | {"num_processes": value}, "num_processes must be ") for value in ("two", -1, 0, None, 2.5, [2], True)),
+    (MULTI | {"num_machines": 0}, "num_machines must be at least 1, got 0"),
+    (MULTI | {"machine_rank": -1}, "machine_rank must be at least 0, got -1"),
+    (MULTI | {"mixed_precision": "bfloat16"}, "mixed_precision must be no, fp16, bf16, fp8 or False"),
+    (MULTI | {"use_cpu": "yes"}, "use_cpu must be true or false, got 'yes'"),
+    (MULTI | {"main_process_port": "x"}, "main_process_port must be a whole number, got 'x'"),
+    (ZERO | {"deepspeed_config": "zero3"}, "deepspeed_config must be a mapping, got 'zero3'"),
+    (ZERO | {"deepspeed_config": {"zero_stge": 3}}, "fields that are not known: zero_stge"),
+    (ZERO | {"deepspeed_config": {"zero_stage": [3]}}, "zero_stage must be 1, 2 or 3, got [3]"),
+    (ZERO | {"deepspeed_config": {"deepspeed_config_file": "no.json"}}, "deepspeed_config_file must be a JSON file"),
+    (ZERO | {"deepspeed_config": {"deepspeed_config_file": 5}}, "deepspeed_config_file must be a JSON file"),
+    ({"distributed_type": "FSDP", "fsdp_config": {"version": 2}}, "fields that are not known: version"),
+    ({"distributed_type": "FSDP", "fsdp_config": {"fsdp_version": "2"}}, "fsdp_version must be 2, got '2'"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), WRONG_FILES, ids=lambda value: str(value)[-50:])
+def test_a_wrong_configuration_gets_one_line(content, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("acc.yaml").write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        launch("acc.yaml")
 
 
 def test_a_flag_without_its_value_is_refused():

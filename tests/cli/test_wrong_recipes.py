@@ -5,6 +5,7 @@ import shutil
 import sys
 
 import pytest
+import torch
 import yaml
 
 from hicra_trl.cli import train
@@ -174,6 +175,37 @@ def test_a_model_folder_without_whole_weights_gets_one_line(refused, model_folde
     weights.unlink()
     status, said = refused(model_name_or_path="model")
     assert status == 2 and "no weights in model: expected model.safetensors" in said
+
+
+def test_cut_weights_of_torch_get_one_line(refused, model_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    (folder / "model.safetensors").unlink()
+    weights = folder / "pytorch_model.bin"
+    torch.save({"a": torch.ones(100)}, weights)
+    whole = weights.read_bytes()
+    assert refused(model_name_or_path="model")[0] == 0
+    for broken in (whole[:-100], whole[: len(whole) // 2], b"", b"version https://git-lfs.github.com/spec/v1"):
+        weights.write_bytes(broken)
+        status, said = refused(model_name_or_path="model")
+        assert status == 2 and "model/pytorch_model.bin are not whole" in said
+
+
+def test_a_tokenizer_that_ends_nothing_gets_one_line(refused, model_folder, tmp_path):
+    shutil.copytree(model_folder, tmp_path / "model")
+    file = tmp_path / "model" / "tokenizer_config.json"
+    file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "eos_token"}))
+    status, said = refused(model_name_or_path="model")
+    assert status == 2 and "the tokenizer of model has no eos_token" in said
+
+
+def test_a_setting_that_the_chat_template_does_not_read_gets_one_line(refused, model_folder, tmp_path):
+    shutil.copytree(model_folder, tmp_path / "model")
+    (tmp_path / "model" / "chat_template.jinja").write_text("{{ messages[0].content }}{{ enable_thinking }}")
+    given = {"model_name_or_path": "model", "prompt_format": "chat"}
+    assert refused(**given, chat_template_kwargs={"enable_thinking": False})[0] == 0
+    status, said = refused(**given, chat_template_kwargs={"thinks": False})
+    assert status == 2 and "chat_template_kwargs: the chat template of model does not read thinks" in said
 
 
 def test_a_right_recipe_is_launched(refused, tmp_path):

@@ -4,7 +4,7 @@ import json
 import os
 from argparse import ArgumentError, Namespace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 import yaml
@@ -12,10 +12,22 @@ from accelerate.commands.config.config_args import ClusterConfig, default_config
 from accelerate.commands.launch import launch_command_parser
 from accelerate.utils import ComputeEnvironment, DistributedType
 
+from ..fields import Count, CountOrZero, Range, check_fields
 from ..training.runs.launch import Engine, Launch
 
 
 MACHINE_FLAGS = ("machine_rank", "main_process_ip", "main_process_port")
+_PORT: Any = Annotated[int, Range("[0, 65535]")]
+# What Accelerate's own files hold, where they are declared otherwise or wider than what starts.
+_DECLARED: dict[str, Any] = {
+    # An unquoted `no` is false in YAML.
+    "mixed_precision": Literal["no", "fp16", "bf16", "fp8", False] | None,
+    "downcast_bf16": bool | str,
+    "num_machines": Count,
+    "machine_rank": CountOrZero,
+    "main_process_port": _PORT | None,
+    **dict.fromkeys(("commands", "tpu_vm", "tpu_env"), list[str] | None),
+}
 
 
 def launch_arguments(name: str | None, flags: list[str]) -> list[str]:
@@ -63,19 +75,16 @@ def read_launch(arguments: list[str]) -> Launch:
     if processes % machines:
         raise ValueError(f"num_processes must be a multiple of num_machines ({machines}), got {processes}")
     sharding = config.deepspeed_config or config.fsdp_config or {}
-    # The section of DeepSpeed's own configuration, if there is one.
-    own = sharding.get("deepspeed_config_file")
-    zero = json.loads(Path(own).read_text()).get("zero_optimization", {}) if own else {}
+    zero = _zero(sharding.get("deepspeed_config_file"))
     engine = _engine(config.distributed_type.value, sharding, zero, bool(flags.multi_gpu))
     devices = [sharding.get(key) for key in ("offload_optimizer_device", "offload_param_device")]
-    devices += [zero.get(key, {}).get("device") for key in ("offload_optimizer", "offload_param")]
+    devices += [(zero.get(key) or {}).get("device") for key in ("offload_optimizer", "offload_param")]
     return Launch(
         name=file.stem if file and file.parent == config_folder() else flags.config_file,
         num_processes=processes,
         num_machines=machines,
         engine="none" if engine == "ddp" and processes == 1 else engine,
         offload=bool(sharding.get("fsdp_offload_params")) or any(device not in (None, "none") for device in devices),
-        # An unquoted `no` is false in YAML.
         mixed_precision=flags.mixed_precision or config.mixed_precision or "no",
         use_cpu=config.use_cpu,
     )
@@ -147,17 +156,41 @@ def _file(flags: Namespace) -> Path | None:
 
 
 def _read(file: Path) -> ClusterConfig:
-    fields = yaml.safe_load(file.read_text())
-    if not isinstance(fields, dict) or not isinstance(fields.get("distributed_type"), str):
-        raise ValueError(f"no accelerate config in {file}: expected a mapping with distributed_type")
-    return ClusterConfig.from_yaml_file(str(file))
+    try:
+        fields = yaml.safe_load(file.read_text())
+        if not isinstance(fields, dict) or not isinstance(fields.get("distributed_type"), str):
+            raise ValueError("expected a mapping with distributed_type")
+        config = ClusterConfig.from_yaml_file(str(file))
+        # Where nothing is said, Accelerate has -1.
+        check_fields(config, _DECLARED | ({"num_processes": Count} if "num_processes" in fields else {}))
+        flags = vars(_parse([])[0])
+        if unknown := [
+            key for key in {**(config.deepspeed_config or {}), **(config.fsdp_config or {})} if key not in flags
+        ]:
+            raise ValueError(f"fields that are not known: {', '.join(map(str, unknown))}")
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        raise ValueError(f"no accelerate config in {file}: {error}") from error
+    return config
+
+
+def _zero(own: Any) -> dict[str, Any]:
+    """The section on ZeRO of DeepSpeed's own configuration, if there is one."""
+    if own is None:
+        return {}
+    try:
+        section = json.loads(Path(own).read_text())["zero_optimization"]
+        parts = [section, *(section.get(key) or {} for key in ("offload_optimizer", "offload_param"))]
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise ValueError(f"deepspeed_config_file must be a JSON file with zero_optimization, got {own!r}") from error
+    if not all(isinstance(part, dict) for part in parts):
+        raise ValueError(f"zero_optimization in {own} must be a mapping of mappings")
+    return section
 
 
 def _count(name: str, flags: Namespace, config: ClusterConfig) -> int:
     given = getattr(flags, name)
     if given is None:
-        # Accelerate's own default of `num_processes` is -1.
-        return max(getattr(config, name) or 1, 1)
+        return max(getattr(config, name), 1)
     if given < 1:
         raise ValueError(f"--{name} must be a positive integer, got '{given}'")
     return given
@@ -166,14 +199,14 @@ def _count(name: str, flags: Namespace, config: ClusterConfig) -> int:
 def _engine(kind: str, sharding: dict[str, Any], zero: dict[str, Any], multi_gpu: bool) -> Engine:
     if kind == DistributedType.DEEPSPEED:
         stage = sharding.get("zero_stage", zero.get("stage", 2))
-        engines: dict[Any, Engine] = {1: "zero1", 2: "zero2", 3: "zero3"}
-        if stage not in engines:
-            raise ValueError(f"zero_stage must be 1, 2 or 3, got {stage}")
+        engines: dict[int, Engine] = {1: "zero1", 2: "zero2", 3: "zero3"}
+        if type(stage) is not int or stage not in engines:
+            raise ValueError(f"zero_stage must be 1, 2 or 3, got {stage!r}")
         return engines[stage]
     if kind == DistributedType.FSDP:
         version = sharding.get("fsdp_version", 1)
         if version != 2:
-            raise ValueError(f"fsdp_version must be 2, got {version}")
+            raise ValueError(f"fsdp_version must be 2, got {version!r}")
         return "fsdp2"
     if kind == DistributedType.NO:
         return "ddp" if multi_gpu else "none"

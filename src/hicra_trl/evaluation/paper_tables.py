@@ -74,4 +74,6 @@ def published(base_model: str) -> tuple[dict[str, str], dict[str, tuple[float, .
     for columns, table in ((TEXT, TABLE_1), (VISION, TABLE_2)):
         if base_model in table:
             return columns, table[base_model]
-    raise ValueError(f"the paper has no figures of {base_model!r}, expected one of {', '.join([*TABLE_1, *TABLE_2])}")
+    raise ValueError(
+        f"paper_model: the paper has no figures of {base_model!r}, expected one of {', '.join([*TABLE_1, *TABLE_2])}"
+    )

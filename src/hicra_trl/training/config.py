@@ -156,7 +156,7 @@ class HICRAConfig(GRPOConfig):
         """What TRL takes as a mapping, or as text: JSON, or, of some, a file of it."""
         for name in (*MAPPINGS, *FILES):
             value = getattr(self, name)
-            if not isinstance(value, str) or not value or (name in FILES and Path(value).is_file()):
+            if not isinstance(value, str) or (name in FILES and Path(value).is_file()):
                 continue
             try:
                 is_mapping = isinstance(json.loads(value), dict)

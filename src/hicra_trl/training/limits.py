@@ -2,6 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
+from transformers.debug_utils import DebugOption
+
 from ..fields import Count, CountOrZero, NotNegative, Positive, Range, Share, SomeShare
 
 
@@ -53,8 +55,7 @@ _DECLARED: tuple[tuple[Any, str], ...] = (
     (_or_none(Share), "min_p"),
     (SomeShare, "top_p vllm_gpu_memory_utilization"),
     (str | list[str] | None, "report_to"),
-    # Transformers takes None too, and refuses what it does not know.
-    (Any, "debug"),
+    (str | list[DebugOption] | None, "debug"),
     # Text first: ModelConfig makes a text of a list of one, and of "all-linear" PEFT takes no list.
     (str | list[str] | None, "lora_target_modules"),
     (Literal["grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo"], "loss_type"),

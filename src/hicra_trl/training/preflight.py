@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 import transformers
@@ -47,6 +48,8 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
     check_packages(config, model_args)
     check_folder(Path(config.output_dir))
     tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=config.trust_remote_code)
+    if tokenizer.eos_token is None:
+        raise ValueError(f"the tokenizer of {name} has no eos_token: expected one, which ends a completion")
     PlanningTokenLabeler(tokenizer, grams)
     checkpoint = resume_point(config)
     inputs = load_inputs(run_args, config)
@@ -120,8 +123,10 @@ def check_chat(rows: Dataset, tokenizer: PreTrainedTokenizerBase, config: HICRAC
         raise ValueError(f"{name} has no chat template: expected one, or prompts of plain text (prompt_format: text)")
     if processor is not tokenizer or {"image", "images"} & {*rows.column_names}:
         return
-    shapes = {tuple(turn["role"] for turn in prompt): row for row, prompt in enumerate(rows["prompt"])}
     kwargs: Any = config.chat_template_kwargs or {}
+    if unread := [key for key in kwargs if key not in str(tokenizer.chat_template)]:
+        raise ValueError(f"chat_template_kwargs: the chat template of {name} does not read {', '.join(unread)}")
+    shapes = {tuple(turn["role"] for turn in prompt): row for row, prompt in enumerate(rows["prompt"])}
     for roles, row in shapes.items():
         try:
             tokenizer.apply_chat_template(rows[row]["prompt"], tokenize=False, add_generation_prompt=True, **kwargs)
@@ -179,7 +184,12 @@ def check_weights(folder: Path) -> None:
     for file in files:
         if not file.is_file():
             raise ValueError(f"no weights at {file}, which {found.name} names")
-        if file.suffix == ".bin" and file.stat().st_size:
+        if file.suffix == ".bin":
+            # A zip archive, or, of old, a pickle; a cut archive has lost its list of contents, which ends it.
+            with file.open("rb") as opened:
+                is_pickle = opened.read(1) == b"\x80"
+            if not is_pickle and not is_zipfile(file):
+                raise ValueError(f"the weights in {file} are not whole: expected a file that torch.save writes")
             continue
         try:
             with safe_open(file, framework="pt"):

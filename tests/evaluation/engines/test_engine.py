@@ -166,6 +166,22 @@ def test_a_prompt_is_what_the_chat_template_makes_of_it(folder, tokenizer):
     assert asked == "[system]Be brief.[user]2 + 2?\n\nBox it.[assistant]False"
 
 
+def test_a_special_token_in_a_problem_is_text(folder, tokenizer):
+    eos, item = tokenizer.eos_token_id, Item("1", "So <eos><pad> what?", Gold("4"))
+    for changed in ({}, {"prompt_format": "chat", "system_prompt": "<eos>"}):
+        prompt = TransformersEngine(settings(folder, **changed), images=False).prompt(item)
+        # The system prompt is ours, and may hold some.
+        assert prompt.ids.count(eos) == len(changed) // 2 and tokenizer.pad_token_id not in prompt.ids
+        assert tokenizer.decode(prompt.ids) == prompt.text and "So <eos><pad> what?" in prompt.text
+
+
+def test_thinking_that_the_template_does_not_know_is_refused(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "plain")
+    (tmp_path / "plain" / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    with pytest.raises(ValueError, match="enable_thinking has no effect: the chat template of"):
+        TransformersEngine(settings(tmp_path / "plain", prompt_format="chat", enable_thinking=False), images=False)
+
+
 def test_special_tokens_come_from_the_template_or_from_the_tokenizer(folder, tokenizer, tmp_path):
     starting = copy.deepcopy(tokenizer)
     start = ("<eos>", tokenizer.eos_token_id)

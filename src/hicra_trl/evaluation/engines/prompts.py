@@ -5,7 +5,9 @@ protocol of DeepSeek-R1, which the paper follows. Everything that belongs to one
 that a letter is asked for) is part of the item's problem; the instruction is the same for all.
 """
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +141,13 @@ class Renderer:
         except OSError as error:
             reason = first_line(error)
             raise ValueError(f"no model {args.model!r}: expected a folder or a model on the Hub ({reason})") from error
+        special = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
+        self._special = sorted(special, key=len, reverse=True)
         if args.prompt_format == "chat" and (self.processor or self.tokenizer).chat_template is None:
             raise ValueError(f"{args.model} has no chat template: expected one, or prompt_format 'text'")
+        template = str((self.processor or self.tokenizer).chat_template)
+        if args.enable_thinking is not None and "enable_thinking" not in template:
+            raise ValueError(f"enable_thinking has no effect: the chat template of {args.model} does not read it")
 
     @property
     def context(self) -> int | None:
@@ -162,12 +169,18 @@ class Renderer:
         return prompt
 
     def render(self, item: Item) -> Prompt:
-        """The prompt of an item, however long."""
+        """The prompt of an item, however long. A special token that a problem names is text there."""
+        names = {} if item.images else self._special_names(item.problem)
         if self.args.prompt_format == "text":
             text = plain_prompt(item, self.args)
-            ids = self._opened(text)
+            ids = self._opened(text, **({"split_special_tokens": True} if names else {}))
         else:
-            messages = conversation(item, self.args.instruction, self.args.system_prompt)
+            hidden = item.problem
+            for name, stand_in in names.items():
+                hidden = hidden.replace(name, stand_in)
+            messages = conversation(
+                replace(item, problem=hidden) if names else item, self.args.instruction, self.args.system_prompt
+            )
             thinking = self.args.enable_thinking
             told: dict[str, Any] = {} if thinking is None else {"enable_thinking": thinking}
             try:
@@ -179,13 +192,29 @@ class Renderer:
                     f"the chat template of {self.args.model} refuses item {item.id!r}: {first_line(error)}"
                 ) from error
             # The template writes the special tokens itself.
-            ids = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+            ids = self._chat_ids(text, names)
+            for name, stand_in in names.items():
+                text = text.replace(stand_in, name)
         return Prompt(item, text, tuple(ids), self.processor.image_token if self.processor else IMAGE_MARK)
 
-    def _opened(self, text: str) -> list[int]:
+    def _special_names(self, text: str) -> dict[str, str]:
+        """The special tokens that a text names, the longest first, and private characters that stand for them."""
+        names = [name for name in self._special if name in text]
+        return {name: f"\ue000{index}\ue001" for index, name in enumerate(names)}
+
+    def _chat_ids(self, text: str, names: dict[str, str]) -> list[int]:
+        """Tokens of what the template wrote, with the letters of the names in place of what stands for them."""
+        ids, stood_for = [], {stand_in: name for name, stand_in in names.items()}
+        for part in re.split(f"({'|'.join(stood_for)})", text) if names else [text]:
+            split = {"split_special_tokens": True} if part in stood_for else {}
+            part = stood_for.get(part, part)
+            ids += self.tokenizer(part, add_special_tokens=False, verbose=False, **split).input_ids
+        return ids
+
+    def _opened(self, text: str, **split: bool) -> list[int]:
         """Tokens of a text with the special ones that go before it, and without those that would end it."""
-        whole = self.tokenizer(text, verbose=False).input_ids
-        plain = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        whole = self.tokenizer(text, verbose=False, **split).input_ids
+        plain = self.tokenizer(text, add_special_tokens=False, verbose=False, **split).input_ids
         for start in range(len(whole) - len(plain) + 1):
             if whole[start : start + len(plain)] == plain:
                 return whole[: start + len(plain)]
