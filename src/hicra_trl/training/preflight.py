@@ -46,7 +46,9 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
     name, revision = str(model_args.model_name_or_path), model_args.model_revision
     check_packages(config, model_args)
     check_folder(Path(config.output_dir))
-    tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=config.trust_remote_code)
+    tokenizer = AutoTokenizer.from_pretrained(
+        name, revision=revision, trust_remote_code=config.trust_remote_code, mistral_format=False
+    )
     PlanningTokenLabeler(tokenizer, grams)
     checkpoint = resume_point(config)
     inputs = load_inputs(run_args, config)
@@ -115,7 +117,9 @@ def check_chat(rows: Dataset, tokenizer: PreTrainedTokenizerBase, config: HICRAC
         return
     processor = tokenizer
     if tokenizer.chat_template is None:
-        processor = AutoProcessor.from_pretrained(name, trust_remote_code=config.trust_remote_code)
+        processor = AutoProcessor.from_pretrained(
+            name, trust_remote_code=config.trust_remote_code, mistral_format=False
+        )
     if processor.chat_template is None:
         raise ValueError(f"{name} has no chat template: expected one, or prompts of plain text (prompt_format: text)")
     if processor is not tokenizer or {"image", "images"} & {*rows.column_names}:
