@@ -134,8 +134,8 @@ def prepare_counting(solutions: Iterable[str], config: MiningConfig, work_folder
 
 
 def _exact(share: float) -> Fraction:
-    """A share as it is written: 0.07 * 100 is 7.000000000000001."""
-    return Fraction(str(share))
+    """The share that is meant: 0.07 * 100 is 7.000000000000001, and no float is 7 / 11."""
+    return Fraction(share).limit_denominator(10**9)
 
 
 class _Unique:
