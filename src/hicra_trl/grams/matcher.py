@@ -44,9 +44,9 @@ class GramMatcher:
         self._automaton = BytesAhoCorasick(
             keys, implementation=Implementation.DFA if small else Implementation.ContiguousNFA
         )
-        self._starts_word = np.array([_is_word(key.decode()[0]) for key in keys])
-        self._ends_word = np.array([_is_word(_without_marks(key.decode())[-1:]) for key in keys])
-        self._ends_thai = np.array(["\u0e00" <= key.decode()[-1] <= "\u0e7f" for key in keys])
+        self._starts_word = np.array([_is_word(key.decode()[0]) for key in keys], dtype=bool)
+        self._ends_word = np.array([_is_word(_without_marks(key.decode())[-1:]) for key in keys], dtype=bool)
+        self._ends_thai = np.array(["\u0e00" <= key.decode()[-1] <= "\u0e7f" for key in keys], dtype=bool)
         found = set(self.find(raw)[1][:, 0].tolist())
         # Not found in their own spelling, and so nowhere
         self.unmatched = [gram for i, gram in enumerate(grams) if i not in found]
