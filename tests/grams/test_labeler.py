@@ -413,13 +413,16 @@ def test_other_decoders_are_refused_by_name(name, decoder):
         PlanningTokenLabeler(PreTrainedTokenizerFast(tokenizer_object=backend), StrategicGrams(["so"]))
 
 
+OF_GGUF = [decoders.ByteFallback(), decoders.Fuse(), decoders.Replace("▁", " "), decoders.ByteLevel()]
+
+
+@pytest.mark.parametrize("after", [[], [decoders.Strip(" ", 1, 0)]], ids=["alone", "Strip"])
 @pytest.mark.parametrize("family", BYTE_LEVEL)
-def test_the_decoder_of_a_gguf_file_gives_the_labels_of_byte_level(family, traces):
-    """Transformers puts the steps of Llama 2 before it, which have nothing to do in a byte-level vocabulary."""
+def test_the_decoder_of_a_gguf_file_gives_the_labels_of_byte_level(family, after, traces):
+    """Transformers puts the steps of Llama 2 around it, which have nothing to do in a byte-level vocabulary."""
     plain = tokenizer_of(family)
     backend = Tokenizer.from_str(plain.backend_tokenizer.to_str())
-    steps = [decoders.ByteFallback(), decoders.Fuse(), decoders.Replace("▁", " "), decoders.ByteLevel()]
-    backend.decoder = decoders.Sequence(steps)
+    backend.decoder = decoders.Sequence([*OF_GGUF, *after])
     loaded = PreTrainedTokenizerFast(tokenizer_object=backend)
     assert token_bytes(loaded) == token_bytes(plain)
     grams = StrategicGrams([*StrategicGrams.paper(), *TRICKY])
@@ -433,11 +436,21 @@ def test_the_decoder_of_a_gguf_file_gives_the_labels_of_byte_level(family, trace
         assert ours(ids).any()
 
 
-@pytest.mark.parametrize("before", [[decoders.Fuse()], [decoders.Strip(" ", 1, 0)], [decoders.Replace("so", "thus")]])
+@pytest.mark.parametrize(
+    "before",
+    [
+        [decoders.Fuse()],
+        [decoders.Strip(" ", 1, 0)],
+        [decoders.Replace("but", "yet")],
+        [*OF_GGUF[:2], decoders.Replace("but", "yet")],
+        [*OF_GGUF[:3], decoders.Replace("but", "yet")],
+    ],
+    ids=["Fuse", "Strip", "Replace", "another Replace", "two Replace"],
+)
 def test_other_steps_before_byte_level_are_refused(before):
     backend = Tokenizer.from_str(tokenizer_of("gpt2").backend_tokenizer.to_str())
     backend.decoder = decoders.Sequence([*before, decoders.ByteLevel()])
-    with pytest.raises(ValueError, match=r"cannot tell the bytes of single tokens: got decoder \w+ \+ ByteLevel"):
+    with pytest.raises(ValueError, match=r"cannot tell the bytes of single tokens: got decoder [\w +]+ \+ ByteLevel,"):
         PlanningTokenLabeler(PreTrainedTokenizerFast(tokenizer_object=backend), StrategicGrams(["so"]))
 
 
