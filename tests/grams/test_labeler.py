@@ -13,10 +13,11 @@ from tokenizers import AddedToken, Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
 
 from hicra_trl.grams import PlanningTokenLabeler, StrategicGrams
+from hicra_trl.grams.token_bytes import token_bytes
 
 from .conftest import TRICKY
 from .oracle import Oracle, to_bytes
-from .tokenizers import ADDED, tokenizer_of
+from .tokenizers import ADDED, BYTE_LEVEL, tokenizer_of
 
 
 FUZZ = settings(deadline=None, derandomize=True, database=None, max_examples=120)
@@ -409,6 +410,47 @@ def test_other_decoders_are_refused_by_name(name, decoder):
     backend = Tokenizer.from_str(tokenizer_of("gemma").backend_tokenizer.to_str())
     backend.decoder = decoder
     with pytest.raises(ValueError, match=name):
+        PlanningTokenLabeler(PreTrainedTokenizerFast(tokenizer_object=backend), StrategicGrams(["so"]))
+
+
+OF_GGUF = [decoders.ByteFallback(), decoders.Fuse(), decoders.Replace("▁", " "), decoders.ByteLevel()]
+
+
+@pytest.mark.parametrize("after", [[], [decoders.Strip(" ", 1, 0)]], ids=["alone", "Strip"])
+@pytest.mark.parametrize("family", BYTE_LEVEL)
+def test_the_decoder_of_a_gguf_file_gives_the_labels_of_byte_level(family, after, traces):
+    """Transformers puts the steps of Llama 2 around it, which have nothing to do in a byte-level vocabulary."""
+    plain = tokenizer_of(family)
+    backend = Tokenizer.from_str(plain.backend_tokenizer.to_str())
+    backend.decoder = decoders.Sequence([*OF_GGUF, *after])
+    loaded = PreTrainedTokenizerFast(tokenizer_object=backend)
+    assert token_bytes(loaded) == token_bytes(plain)
+    grams = StrategicGrams([*StrategicGrams.paper(), *TRICKY])
+    ours, theirs = PlanningTokenLabeler(loaded, grams), PlanningTokenLabeler(plain, grams)
+    rng = random.Random(0)
+    rows = [plain.encode(text, add_special_tokens=False) for text in traces[:20]]
+    rows.append([rng.randrange(len(plain) + 20) for _ in range(4000)])
+    for row in rows:
+        ids = torch.tensor([row])
+        assert torch.equal(ours(ids), theirs(ids)) and ours.occurrences(ids) == theirs.occurrences(ids)
+        assert ours(ids).any()
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [decoders.Fuse()],
+        [decoders.Strip(" ", 1, 0)],
+        [decoders.Replace("but", "yet")],
+        [*OF_GGUF[:2], decoders.Replace("but", "yet")],
+        [*OF_GGUF[:3], decoders.Replace("but", "yet")],
+    ],
+    ids=["Fuse", "Strip", "Replace", "another Replace", "two Replace"],
+)
+def test_other_steps_before_byte_level_are_refused(before):
+    backend = Tokenizer.from_str(tokenizer_of("gpt2").backend_tokenizer.to_str())
+    backend.decoder = decoders.Sequence([*before, decoders.ByteLevel()])
+    with pytest.raises(ValueError, match=r"cannot tell the bytes of single tokens: got decoder [\w +]+ \+ ByteLevel,"):
         PlanningTokenLabeler(PreTrainedTokenizerFast(tokenizer_object=backend), StrategicGrams(["so"]))
 
 

@@ -118,3 +118,7 @@ def test_every_letter_is_found_in_its_own_spelling():
     assert not GramMatcher(grams).unmatched
     found = GramMatcher([normalize(gram) for gram in grams]).find_in_text("\0".join(grams))
     assert set(found[:, 0].tolist()) == set(range(len(grams)))
+
+
+def test_a_matcher_of_no_grams_finds_nothing():
+    assert GramMatcher([]).find_in_text("so wait").shape == (0, 5)

@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Iterable
-from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -38,29 +37,25 @@ class GramMatcher:
         self.grams = grams = tuple(grams)
         separator = bytes([SEPARATOR])
         joined = b"".join(separator + gram.encode().translate(PLAIN) for gram in grams) + separator
-        text, _ = folding.fold(np.frombuffer(joined, dtype=np.uint8))
+        raw = np.frombuffer(joined, dtype=np.uint8)
+        text, _ = folding.fold(raw)
         keys = text.tobytes().split(separator)[1:-1]
         small = len(joined) <= MOST_BYTES_OF_A_DFA
         self._automaton = BytesAhoCorasick(
             keys, implementation=Implementation.DFA if small else Implementation.ContiguousNFA
         )
-        self._starts_word = np.array([_is_word(key.decode()[0]) for key in keys])
-        self._ends_word = np.array([_is_word(_without_marks(key.decode())[-1:]) for key in keys])
-        self._ends_thai = np.array(["\u0e00" <= key.decode()[-1] <= "\u0e7f" for key in keys])
-
+        self._starts_word = np.array([_is_word(key.decode()[0]) for key in keys], dtype=bool)
+        self._ends_word = np.array([_is_word(_without_marks(key.decode())[-1:]) for key in keys], dtype=bool)
+        self._ends_thai = np.array(["\u0e00" <= key.decode()[-1] <= "\u0e7f" for key in keys], dtype=bool)
+        found = set(self.find(raw)[1][:, 0].tolist())
+        # Not found in their own spelling, and so nowhere
+        self.unmatched = [gram for i, gram in enumerate(grams) if i not in found]
         if self.unmatched:
             logger.warning(
                 "%d strategic grams are not found in their own spelling, such as %r",
                 len(self.unmatched),
                 self.unmatched[0],
             )
-
-    @cached_property
-    def unmatched(self) -> list[str]:
-        """The grams that are not found in their own spelling, and so nowhere."""
-        text = "\0".join(self.grams)
-        found = set(self.find_in_text(text)[:, 0].tolist())
-        return [gram for i, gram in enumerate(self.grams) if i not in found]
 
     def __reduce__(self) -> tuple:
         return type(self), (self.grams,)  # the automaton does not pickle

@@ -39,13 +39,12 @@ def _flatten(decoder: dict[str, Any]) -> list[dict[str, Any]]:
 def _decoder_family(parts: list[dict[str, Any]]) -> str | None:
     """`"byte-level"` or `"metaspace"`; `None` for a decoder whose bytes cannot be told token by token."""
     types = [part["type"] for part in parts]
-    # Transformers puts the steps of Llama 2 before the ByteLevel of a GGUF file, whose tokens have nothing for them.
-    before = {"ByteFallback", "Fuse", "Replace"} if types[:1] == ["ByteFallback"] else set()
-    if types[-1:] == ["ByteLevel"] and set(types[:-1]) <= before:
+    to_space = [p for p in parts if p["type"] == "Replace" and p["pattern"] == {"String": "▁"} and p["content"] == " "]
+    # Transformers puts the steps of Llama 2 around the ByteLevel of a GGUF file, whose tokens have nothing for them.
+    llama = ["ByteFallback", "Fuse", "Replace", "ByteLevel"]
+    if types == ["ByteLevel"] or (to_space and types in (llama, [*llama, "Strip"])):
         return "byte-level"
-    spaces = [p for p in parts if p["type"] == "Metaspace" and p.get("replacement", "▁") == "▁"] + [
-        p for p in parts if p["type"] == "Replace" and p["pattern"] == {"String": "▁"} and p["content"] == " "
-    ]
+    spaces = [p for p in parts if p["type"] == "Metaspace" and p.get("replacement", "▁") == "▁"] + to_space
     others = {"ByteFallback", "Fuse", "Strip", "Metaspace", "Replace"}
     if len(spaces) == 1 and types.count("Replace") + types.count("Metaspace") == 1 and set(types) <= others:
         return "metaspace"

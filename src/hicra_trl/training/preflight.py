@@ -47,7 +47,9 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
     name, revision = str(model_args.model_name_or_path), model_args.model_revision
     check_packages(config, model_args)
     check_folder(Path(config.output_dir))
-    tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=config.trust_remote_code)
+    tokenizer = AutoTokenizer.from_pretrained(
+        name, revision=revision, trust_remote_code=config.trust_remote_code, mistral_format=False
+    )
     if tokenizer.eos_token is None:
         raise ValueError(f"the tokenizer of {name} has no eos_token: expected one, which ends a completion")
     PlanningTokenLabeler(tokenizer, grams)
@@ -118,7 +120,9 @@ def check_chat(rows: Dataset, tokenizer: PreTrainedTokenizerBase, config: HICRAC
         return
     processor = tokenizer
     if tokenizer.chat_template is None:
-        processor = AutoProcessor.from_pretrained(name, trust_remote_code=config.trust_remote_code)
+        processor = AutoProcessor.from_pretrained(
+            name, trust_remote_code=config.trust_remote_code, mistral_format=False
+        )
     if processor.chat_template is None:
         raise ValueError(f"{name} has no chat template: expected one, or prompts of plain text (prompt_format: text)")
     if processor is not tokenizer or {"image", "images"} & {*rows.column_names}:

@@ -5,7 +5,7 @@ import sys
 
 from accelerate import PartialState
 from httpx import HTTPError
-from transformers import PrinterCallback, ProgressCallback
+from transformers import AutoProcessor, PrinterCallback, ProgressCallback
 from trl import ModelConfig, TrlParser, get_peft_config, get_quantization_config
 
 from ..terminal import first_line
@@ -38,9 +38,20 @@ def build_trainer(
     if peft_config is not None:
         # PEFT records it, and loads the base of this revision again.
         peft_config.revision = model_args.model_revision
+    name = str(model_args.model_name_or_path)
+    # As TRL loads it, but never Mistral's own class, which does not tell the bytes of its tokens.
+    processor = AutoProcessor.from_pretrained(
+        name,
+        revision=config.model_init_kwargs["revision"],
+        truncation_side="left",
+        padding_side="left",
+        trust_remote_code=config.trust_remote_code,
+        mistral_format=False,
+    )
     trainer = HICRATrainer(
-        model=str(model_args.model_name_or_path),
+        model=name,
         args=config,
+        processing_class=processor,
         quantization_config=get_quantization_config(model_args),
         peft_config=peft_config,
         train_dataset=inputs.prompts["train"],

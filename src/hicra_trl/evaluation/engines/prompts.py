@@ -132,12 +132,12 @@ class Renderer:
         try:
             self.config = AutoConfig.from_pretrained(args.model, **source)
             if images:
-                self.processor = AutoProcessor.from_pretrained(args.model, **source)
+                self.processor = AutoProcessor.from_pretrained(args.model, mistral_format=False, **source)
                 if isinstance(self.processor, PreTrainedTokenizerBase):
                     raise ValueError(f"{args.model} does not see: expected a model for the images of the benchmarks")
                 self.tokenizer = self.processor.tokenizer
             else:
-                self.tokenizer = AutoTokenizer.from_pretrained(args.model, **source)
+                self.tokenizer = AutoTokenizer.from_pretrained(args.model, mistral_format=False, **source)
         except OSError as error:
             reason = first_line(error)
             raise ValueError(f"no model {args.model!r}: expected a folder or a model on the Hub ({reason})") from error

@@ -62,7 +62,8 @@ def export(trained: Trained, output_dir: str | Path) -> Path:
         else:
             _assemble(trained, Path(scratch)).save_pretrained(folder)
         # Of a text model this is its tokenizer.
-        _from_saved_or_base(AutoProcessor, trained, "tokenizer_config.json").save_pretrained(folder)
+        processor = _from_saved_or_base(AutoProcessor, trained, "tokenizer_config.json", mistral_format=False)
+        processor.save_pretrained(folder)
         shutil.copytree(trained.folder / LEXICON_FOLDER, folder / LEXICON_FOLDER)
         for name in (CONFIG_FILE, MANIFEST_FILE):
             if (trained.run / name).is_file():
@@ -169,12 +170,12 @@ def _model_class(config: PreTrainedConfig) -> type:
     return AutoModelForImageTextToText if sees else AutoModelForCausalLM
 
 
-def _from_saved_or_base(kind: type, trained: Trained, file: str) -> Any:
+def _from_saved_or_base(kind: type, trained: Trained, file: str, **kwargs: Any) -> Any:
     """Loads from the checkpoint or the run, whichever has `file`, or else what the training started from."""
     for folder in (trained.folder, trained.run):
         if (folder / file).is_file():
-            return kind.from_pretrained(folder, trust_remote_code=trained.trusts_remote_code)
-    return _from_base(kind, trained)
+            return kind.from_pretrained(folder, trust_remote_code=trained.trusts_remote_code, **kwargs)
+    return _from_base(kind, trained, **kwargs)
 
 
 def _from_base(kind: type, trained: Trained, **kwargs: Any) -> Any:
