@@ -165,6 +165,14 @@ def test_a_wrong_row_gets_one_line(rows, expected, refused):
     assert status == 2 and expected in said, said
 
 
+def test_a_tokenizer_without_an_end_gets_one_line(refused, model_folder, tmp_path):
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "eos_token"}))
+    status, said = refused(model_name_or_path="model")
+    assert status == 2 and "the tokenizer of model has no eos_token: expected one" in said
+
+
 def test_a_model_folder_without_whole_weights_gets_one_line(refused, model_folder, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(model_folder, folder)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
+from transformers.tokenization_mistral_common import MistralCommonBackend
 
 from hicra_trl.grams import PlanningTokenLabeler, StrategicGrams
 from hicra_trl.grams.token_bytes import token_bytes
@@ -470,6 +471,12 @@ def test_tokenizer_without_decoder_is_refused():
 @pytest.mark.parametrize("tokenizer", ["gpt2", None, object()], ids=["name", "None", "object"])
 def test_what_is_no_fast_tokenizer_is_refused(tokenizer):
     with pytest.raises((TypeError, ValueError)):
+        PlanningTokenLabeler(tokenizer, StrategicGrams(["so"]))
+
+
+def test_what_loads_mistrals_tokenizer_is_said():
+    tokenizer = object.__new__(MistralCommonBackend)  # its package may not be there
+    with pytest.raises(ValueError, match="got MistralCommonBackend; load it with mistral_format=False"):
         PlanningTokenLabeler(tokenizer, StrategicGrams(["so"]))
 
 

@@ -117,3 +117,16 @@ def test_a_class_that_does_not_fit_its_file_is_refused(name, grams, tmp_path):
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=r"does not give back the text .* LlamaTokenizer"):
         PlanningTokenLabeler(AutoTokenizer.from_pretrained(tmp_path), grams)
+
+
+def test_a_tekken_folder_is_labelled_beside_mistral_common(grams, tmp_path):
+    pytest.importorskip("mistral_common")
+    ranks = real_tokenizer("Mistral Small 3")
+    shutil.copy(REAL["Mistral Small 3"].package.fetch() / "tekken_240911.json", tmp_path / "tekken.json")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "mistral"}))
+    with pytest.raises(ValueError, match="load it with mistral_format=False"):
+        PlanningTokenLabeler(AutoTokenizer.from_pretrained(tmp_path), grams)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path, mistral_format=False)
+    ids = tokenizer("But wait, let's try another way. Therefore 3.", return_tensors="pt").input_ids
+    found = PlanningTokenLabeler(tokenizer, grams).occurrences(ids)
+    assert found == PlanningTokenLabeler(ranks, grams).occurrences(ids) and len(found[0]) > 2
