@@ -42,6 +42,17 @@ class Range:
         return f"at least {low}" if self.interval[0] == "[" else f"above {low}"
 
 
+class _Filled:
+    """Texts with something in them: an empty one is a shell's unset variable."""
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(str(value).strip())
+
+    def __str__(self) -> str:
+        return "text that is not empty"
+
+
+Name = Annotated[str, _Filled()]
 Count = Annotated[int, Range("[1, inf)")]
 CountOrZero = Annotated[int, Range("[0, inf)")]
 Positive = Annotated[float, Range("(0, inf)")]

@@ -16,7 +16,7 @@ from hicra_trl.cli.mine import MineArguments
 from hicra_trl.cli.parsing import parse
 from hicra_trl.cli.playground import PlaygroundArguments
 from hicra_trl.evaluation.settings import EvalArguments
-from hicra_trl.fields import check_fields
+from hicra_trl.fields import Name, check_fields
 from hicra_trl.grams import CorpusArguments, MiningConfig
 from hicra_trl.training.arguments import RunArguments
 from hicra_trl.training.config import HICRAConfig
@@ -70,7 +70,7 @@ def complaints(name, kind, refused):
     for value in VALUES:
         said = refused(value)
         if said is None:
-            if is_wrong(value, kind):
+            if is_wrong(value, kind) or (value == "" and Name in (kind, *typing.get_args(kind))):
                 yield f"{name}: {value!r} is accepted"
         elif name.replace("_", "") not in said.lower().replace("_", ""):
             yield f"{name}: {value!r} gets {said!r}"

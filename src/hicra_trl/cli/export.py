@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..fields import Checked, CountOrZero
+from ..fields import Checked, CountOrZero, Name
 from ..terminal import labelled
 from ..training.export.export import check_target, export, make_repository, push
 from ..training.export.weights import Trained, find_trained
@@ -49,10 +49,10 @@ class ExportArguments(Checked):
             Say what would be done and stop.
     """
 
-    run: str | None = None
+    run: Name | None = None
     checkpoint: CountOrZero | None = None
-    output_dir: str | None = None
-    push_to: str | None = None
+    output_dir: Name | None = None
+    push_to: Name | None = None
     private: bool = False
     dry_run: bool = False
 
@@ -82,7 +82,7 @@ def export_run(args: ExportArguments) -> None:
         print(f"published: {args.push_to}@{push(folder, args.push_to)}")
 
 
-def plan(trained: Trained, output_dir: Path, push_to: str | None) -> str:
+def plan(trained: Trained, output_dir: Path, push_to: Name | None) -> str:
     """What an export would do, for a reader; no weights are loaded."""
     lines = {"run": str(trained.run), "weights": f"{trained.folder.name}, step {trained.step}: {_FORMS[trained.form]}"}
     if trained.is_adapter:

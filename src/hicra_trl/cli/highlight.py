@@ -8,7 +8,7 @@ from typing import Any
 from ..analysis.highlight import trace_block
 from ..analysis.page import write
 from ..data.rows import as_text, stream_rows
-from ..fields import Checked, Count
+from ..fields import Checked, Count, Name
 from ..grams import GramMatcher, StrategicGrams
 from .parsing import run_command
 
@@ -41,7 +41,7 @@ class HighlightArguments(Checked):
     """
 
     input: str | None = None
-    output: str | None = None
+    output: Name | None = None
     strategic_grams: str = "paper"
     limit: Count = 20
 

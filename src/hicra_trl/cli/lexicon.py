@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ..disk import check_own
-from ..fields import Checked, Count, Range
+from ..fields import Checked, Count, Name, Range
 from ..grams import Corpus, CorpusArguments, StrategicGrams
 from ..grams.coverage import TOO_COMMON, Coverage, compare, findings, measure
 from .parsing import run_command, stop
@@ -56,7 +56,7 @@ class LexiconArguments(Checked):
     license: str = "apache-2.0"
     fraction: Annotated[float, Range("(0, 1)")] = 0.3
     seeds: Count = 5
-    output: str | None = None
+    output: Name | None = None
 
 
 def run(argv: list[str]) -> int:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import yaml
 
-from ..fields import Checked, Count
+from ..fields import Checked, Count, Name
 from ..grams import Corpus, CorpusArguments, MiningConfig, StrategicGrams, mine_strategic_grams
 from ..grams.card import check_target
 from ..grams.mining.work_folder import WorkFolder
@@ -54,11 +54,11 @@ class MineArguments(Checked):
             Print the settings and the first solution, and stop.
     """
 
-    output_dir: str = "strategic_grams"
+    output_dir: Name = "strategic_grams"
     preset: Literal["default", "paper"] = "default"
     num_proc: Count = 1
-    work_folder: str | None = None
-    push_to_hub: str | None = None
+    work_folder: Name | None = None
+    push_to_hub: Name | None = None
     private: bool = False
     license: str = "apache-2.0"
     dry_run: bool = False

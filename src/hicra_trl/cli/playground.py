@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..analysis.comparison import comparison_text
 from ..analysis.report import write_report
-from ..fields import Checked, Count
+from ..fields import Checked, Count, Name
 from ..playground import PretrainConfig
 from ..playground.experiment import METHODS, run_experiment
 from . import train
@@ -43,8 +43,8 @@ class PlaygroundArguments(Checked):
     """
 
     seeds: Count = 1
-    folder: str = "runs/playground"
-    recipes: str | None = None
+    folder: Name = "runs/playground"
+    recipes: Name | None = None
     pretrain_steps: Count = PretrainConfig().steps
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..fields import Checked, Count, CountOrZero, NotNegative, SomeShare
+from ..fields import Checked, Count, CountOrZero, Name, NotNegative, SomeShare
 from ..rewards.boxed import BOXED_INSTRUCTION
 from .paper_tables import published
 
@@ -127,9 +127,9 @@ class EvalArguments(Checked):
     base_url: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
     concurrency: Count = 64
-    output_dir: str = "runs/eval"
+    output_dir: Name = "runs/eval"
     dry_run: bool = False
-    push_to_hub: str | None = None
+    push_to_hub: Name | None = None
 
     def __post_init__(self) -> None:
         if not self.model:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from transformers.debug_utils import DebugOption
 
-from ..fields import Count, CountOrZero, NotNegative, Positive, Range, Share, SomeShare
+from ..fields import Count, CountOrZero, Name, NotNegative, Positive, Range, Share, SomeShare
 
 
 def _or_none(kind: Any) -> Any:
@@ -51,6 +51,7 @@ _DECLARED: tuple[tuple[Any, str], ...] = (
         "eval_steps neftune_noise_alpha router_aux_loss_coef vllm_importance_sampling_clip_min epsilon_high",
     ),
     (Annotated[float, Range("[0, 1)")], "adam_beta1 adam_beta2 lora_dropout"),
+    (_or_none(Name), "output_dir hub_model_id"),
     (Share, "label_smoothing_factor ref_model_mixup_alpha top_entropy_quantile"),
     (_or_none(Share), "min_p"),
     (SomeShare, "top_p vllm_gpu_memory_utilization"),
