@@ -199,14 +199,6 @@ def test_cut_weights_of_torch_get_one_line(refused, model_folder, tmp_path):
         assert status == 2 and "model/pytorch_model.bin are not whole" in said
 
 
-def test_a_tokenizer_that_ends_nothing_gets_one_line(refused, model_folder, tmp_path):
-    shutil.copytree(model_folder, tmp_path / "model")
-    file = tmp_path / "model" / "tokenizer_config.json"
-    file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "eos_token"}))
-    status, said = refused(model_name_or_path="model")
-    assert status == 2 and "the tokenizer of model has no eos_token" in said
-
-
 def test_a_setting_that_the_chat_template_does_not_read_gets_one_line(refused, model_folder, tmp_path):
     shutil.copytree(model_folder, tmp_path / "model")
     (tmp_path / "model" / "chat_template.jinja").write_text("{{ messages[0].content }}{{ enable_thinking }}")

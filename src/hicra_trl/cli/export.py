@@ -82,7 +82,7 @@ def export_run(args: ExportArguments) -> None:
         print(f"published: {args.push_to}@{push(folder, args.push_to)}")
 
 
-def plan(trained: Trained, output_dir: Path, push_to: Name | None) -> str:
+def plan(trained: Trained, output_dir: Path, push_to: str | None) -> str:
     """What an export would do, for a reader; no weights are loaded."""
     lines = {"run": str(trained.run), "weights": f"{trained.folder.name}, step {trained.step}: {_FORMS[trained.form]}"}
     if trained.is_adapter:

@@ -51,10 +51,8 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
         name, revision=revision, trust_remote_code=config.trust_remote_code, mistral_format=False
     )
     if tokenizer.eos_token is None:
-        raise ValueError(f"the tokenizer of {name} has no eos_token: expected one, which ends a completion")
-    PlanningTokenLabeler(tokenizer, grams)
-    if tokenizer.eos_token_id is None:
         raise ValueError(f"the tokenizer of {name} has no eos_token: expected one, in tokenizer_config.json")
+    PlanningTokenLabeler(tokenizer, grams)
     checkpoint = resume_point(config)
     inputs = load_inputs(run_args, config)
     config.check_prompts(len(inputs.prompts["train"]))
