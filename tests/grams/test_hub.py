@@ -275,6 +275,10 @@ TABLES = {
     "text for ranks": ({"gram": ["so"], "rank": ["first"]}, "expected whole numbers in column 'rank', got string"),
     "numbers for examples": ({"gram": ["so"], "example": [1]}, "expected text in column 'example', got int64"),
     "a null gram": ({"gram": ["so", None]}, "expected text in every row of column 'gram', got 1 empty"),
+    "a null rank": (
+        {"gram": ["so", "but"], "rank": [1, None]},
+        "expected a number in every row of column 'rank', got 1 empty",
+    ),
     "no UTF-8": ({"gram": NO_UTF8}, ""),
     "no UTF-8 in an example": ({"gram": ["so"], "example": NO_UTF8}, ""),
     "no grams": ({"gram": pa.array([], pa.string())}, "at least one strategic gram"),

@@ -64,6 +64,18 @@ def test_loading_names_the_file_that_is_wrong(tmp_path):
         StrategicGrams.load(tmp_path / "binary.txt")
 
 
+def test_a_byte_order_mark_is_no_part_of_a_gram(tmp_path):
+    (tmp_path / "grams.txt").write_text("wait\nlet's try\n", encoding="utf-8-sig")
+    assert list(StrategicGrams.load(tmp_path / "grams.txt")) == ["wait", "let's try"]
+
+
+@pytest.mark.parametrize("name", ["grams.jsonl", "grams.csv", "grams.txt"])
+def test_a_file_of_data_is_no_list_of_grams(name, tmp_path):
+    (tmp_path / name).write_text('{"gram": "wait"}\n')
+    with pytest.raises(ValueError, match=f"{name}: expected one gram a line, got a file of data"):
+        StrategicGrams.load(tmp_path / name)
+
+
 def test_the_fingerprint_depends_on_the_grams_and_on_nothing_else():
     grams = StrategicGrams(["so", "but"], {"a": 1})
     assert grams.fingerprint == StrategicGrams(["SO ", "but"]).fingerprint

@@ -236,6 +236,22 @@ def test_image_files_are_found_beside_the_file_that_names_them(tmp_path):
     assert error("mine", path, image_columns="image") == f"{path}, row 0: no image file at {tmp_path}/images/green.png"
 
 
+def test_the_content_of_files_is_an_image(tmp_path):
+    image = encoded(picture("red"))
+    rows = [{"question": "<image> Red?", "answer": "yes", "image": image.data}]
+    path = parquet(tmp_path / "mine.parquet", rows, image=Value("binary"))
+    [item] = load("mine", path, image_columns="image")
+    assert item.images == (image,)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("int64", 3), ("string", "iVBORw0KGgo" * 2000), ("bool", True)])
+def test_what_is_no_image_is_an_error_in_one_short_line(kind, value, tmp_path):
+    rows = [{"question": "<image> Red?", "answer": "yes", "image": value}]
+    path = parquet(tmp_path / "mine.parquet", rows, image=Value(kind))
+    said = error("mine", path, image_columns="image")
+    assert "expected an image as the path or the content of a file" in said and len(said) < 300
+
+
 def test_lists_of_images_are_read_from_a_dataset(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "mine").mkdir()

@@ -16,7 +16,7 @@ from huggingface_hub import ModelCard, parse_eval_result_entries
 
 from evaluation.sampling_world import samples
 from hicra_trl.evaluation.problems.catalog import BENCHMARKS
-from hicra_trl.evaluation.report.hub import eval_result_entry, eval_results, update_model_folder
+from hicra_trl.evaluation.report.hub import eval_result_entry, eval_results, result_note, update_model_folder
 from hicra_trl.evaluation.statistics.summary import summarize
 from loopback_hub import LoopbackHub
 
@@ -80,6 +80,16 @@ def test_a_result_says_what_was_measured_and_how(results):
     assert first.metric_args == {"note": note}
     entry = eval_result_entry(measured, AIME, SETTINGS)
     assert (entry.dataset_id, entry.task_id, entry.value, entry.notes) == (AIME.dataset, "default", 75.0, note)
+
+
+def test_a_result_says_what_was_changed(results):
+    [(measured, _), _] = results
+    changed = replace(AIME, relative_tolerance=0.05)
+    prompt = {"prompt_format": "text", "system_prompt": "Think.\nThen answer."}
+    note = result_note(measured, changed, SETTINGS | prompt, "pass@1")
+    assert note.endswith(
+        'max_tokens 32768, relative_tolerance 0.05, prompt_format "text", system_prompt "Think.\\nThen answer."'
+    )
 
 
 def test_a_folder_without_a_card_gets_one(tmp_path, results):

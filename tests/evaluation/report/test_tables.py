@@ -49,6 +49,16 @@ def cells(markdown):
     return [tuple(cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]) for line in lines]
 
 
+def test_names_of_groups_break_no_table():
+    grouped = [replace(s, group="first\nsecond") for s in samples([[1], [0], [0]])]
+    rows = summary_rows([summarize("emma", grouped, 3, 1)])
+    assert rows[-1][0] == "- first second"
+
+
+def test_wide_characters_take_two_columns():
+    assert table([("a", "1"), ("数学", "2"), ("e\u0301", "3")]) == "   a  1\n数学  2\n   e\u0301  3"
+
+
 def test_a_benchmark_says_what_was_measured(summaries):
     header, aime, emma, group = summary_rows(summaries)
     row = dict(zip(header, aime, strict=True))

@@ -22,6 +22,11 @@ BY_HAND = [
 ]
 
 
+def test_planning_tokens_are_a_share_of_the_tokens_that_were_labelled():
+    told = [sample(1, 0, True, tokens=2, planning_tokens=8, labelled_tokens=32)]
+    assert summarize("tiny", told, num_items=1, num_samples=1).metrics["planning_fraction"].value == 8 / 32
+
+
 def test_every_metric_by_hand():
     summary = summarize("tiny", BY_HAND, num_items=2, num_samples=3)
     assert (summary.benchmark, summary.num_items, summary.num_samples) == ("tiny", 2, 3)

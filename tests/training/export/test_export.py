@@ -249,6 +249,26 @@ def test_what_is_wrong_is_one_line(arguments, message, whole_run, tmp_path, caps
     assert error.startswith("hicra export: ") and place(message) in error
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("resolved_config.yaml", "a: [1"),
+        ("resolved_config.yaml", "- a\n"),
+        ("manifest.json", "{}"),
+        ("manifest.json", "{"),
+        ("trainer_state.json", "[]"),
+        ("trainer_state.json", '{"global_step": "4"}'),
+    ],
+)
+def test_a_broken_file_of_a_run_gets_one_line_that_names_it(name, content, copied, tmp_path, capsys):
+    (copied / name).write_text(content)
+    with pytest.raises(SystemExit) as ended:
+        main.main(["export", "--run", str(copied), "--output_dir", str(tmp_path / "out")])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.count("\n") == 1 and name in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_failed_export_leaves_nothing(adapter_run, tmp_path):
     copied = shutil.copytree(adapter_run, tmp_path / "run")
     description = json.loads((copied / "adapter_config.json").read_text())
