@@ -386,8 +386,9 @@ def test_vllm_is_told_all_that_it_would_else_take_from_the_model_and_asked_for_i
     assert told.items() <= server.seen[0][1].items()
 
 
-def test_what_may_pass_is_tried_again(server):
-    server.answer = lambda body, number: (200, completion_of(body)) if number % 3 == 0 else (503, b"busy")
+@pytest.mark.parametrize("status", [429, 503, 520, 524, 529])
+def test_what_may_pass_is_tried_again(server, status):
+    server.answer = lambda body, number: (200, completion_of(body)) if number % 3 == 0 else (status, b"busy")
     assert len(list(ask(server, concurrency=1))) == 10 and len(server.seen) == 30
 
 

@@ -13,9 +13,6 @@ from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
-from ...terminal import first_line
 from ..problems.items import Item
 from ..settings import EvalArguments
 from .engine import Completion, Prompt, Request, stable_seed, token_limit
@@ -193,8 +190,6 @@ class ServerEngine:
         except openai.APIConnectionError as error:
             cause, request = error.__cause__, error.request
             problem = f"cannot be reached ({type(cause).__name__}: {cause})"
-        except httpx.DecodingError as error:
-            raise ValueError(f"{self.base_url}/{path} answered what cannot be decoded: {first_line(error)}") from error
         except openai.APIStatusError as error:
             request, problem = error.request, f"answered {error.status_code}: {error.response.text[:300]}"
         attempt = 1 + int(request.headers["x-stainless-retry-count"])
