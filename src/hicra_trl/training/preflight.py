@@ -59,7 +59,7 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
     check_save_steps(config, len(inputs.prompts["train"]))
     for role, rows in inputs.prompts.items():
         check_columns(rows, role)
-        check_chat(rows, tokenizer, config, name)
+        check_chat(rows, tokenizer, config, name, revision)
         check_golds(rows, run_args)
         check_images(rows, config.world_size)
     if (problems := inputs.prompts.get("held_out")) is not None:
@@ -114,14 +114,16 @@ def check_folder(folder: Path) -> None:
         raise ValueError(f"output_dir must be a folder that can be written, got {folder}: {error.strerror}") from error
 
 
-def check_chat(rows: Dataset, tokenizer: PreTrainedTokenizerBase, config: HICRAConfig, name: str) -> None:
+def check_chat(
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, config: HICRAConfig, name: str, revision: str | None
+) -> None:
     """Raises `ValueError` if prompts are conversations that the chat template does not put."""
     if isinstance(rows[0]["prompt"], str):
         return
     processor = tokenizer
     if tokenizer.chat_template is None:
         processor = AutoProcessor.from_pretrained(
-            name, trust_remote_code=config.trust_remote_code, mistral_format=False
+            name, revision=revision, trust_remote_code=config.trust_remote_code, mistral_format=False
         )
     if processor.chat_template is None:
         raise ValueError(f"{name} has no chat template: expected one, or prompts of plain text (prompt_format: text)")
