@@ -174,9 +174,7 @@ def check_model(config: HICRAConfig, model_args: ModelConfig) -> None:
 def check_weights(folder: Path) -> None:
     """Raises `ValueError` if a model's folder has no whole weights; only their headers are read."""
     if not (folder / "config.json").is_file():
-        adapter = "it is an adapter, which 'hicra export RUN' adds to its base"
-        found = adapter if (folder / "adapter_config.json").is_file() else "no config.json"
-        raise ValueError(f"no model in {folder}: {found}")
+        raise ValueError(f"no model in {folder}: no config.json")
     names = [f"{stem}{index}" for stem in ("model.safetensors", "pytorch_model.bin") for index in ("", ".index.json")]
     found = next((folder / name for name in names if (folder / name).is_file()), None)
     if found is None:
