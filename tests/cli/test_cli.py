@@ -227,6 +227,7 @@ def test_a_dry_run_takes_what_a_run_wrote(run_folder, tmp_path):
     for argv in (("--config", run_folder / "resolved_config.yaml"), ("--resume", run_folder, "--max_steps", 4)):
         done = hicra("train", *argv, "--dry_run", cwd=tmp_path)
         assert done.returncode == 0 and "accelerator_config:" in done.stdout, done.stderr
+        assert ("there already: checkpoint-2" in done.stdout) == ("--config" in argv)
 
 
 @pytest.mark.parametrize("command", ["train", "mine", "lexicon show", "eval", "playground", "export", "highlight"])

@@ -51,7 +51,7 @@ number = 3
 
 @pytest.fixture
 def refused(model_folder, lexicon_file, tmp_path, monkeypatch, capfd):
-    """What `hicra train` says of a recipe; nothing may be launched."""
+    """What `hicra train` says of a recipe, and with `--dry_run`; nothing may be launched."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(train, "launch", lambda job: 0)
 
@@ -63,15 +63,19 @@ def refused(model_folder, lexicon_file, tmp_path, monkeypatch, capfd):
             "strategic_grams": str(lexicon_file), **FIELDS, **fields,
         }  # fmt: skip
         (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(given))
-        capfd.readouterr()
-        try:
-            status = train.run(["--config", "recipe.yaml"])
-        except SystemExit as stop:
-            status = stop.code
-        said = capfd.readouterr().err
+        (status, said), dry = outcome(), outcome("--dry_run")
         if status == 2:
             assert said.startswith("hicra train: ") and said.count("\n") == 1, said
+        assert dry == (status, said)
         return status, said
+
+    def outcome(*flags):
+        capfd.readouterr()
+        try:
+            status = train.run(["--config", "recipe.yaml", *flags])
+        except SystemExit as stop:
+            status = stop.code
+        return status, capfd.readouterr().err
 
     return run
 

@@ -20,7 +20,6 @@ from ..training import preflight
 from ..training.arguments import RunArguments
 from ..training.config import HICRAConfig
 from ..training.dry_run.dry_run import plan
-from ..training.inputs import local_prompts
 from ..training.limits import LIMITS
 from ..training.runs.failures import STATUS_VARIABLE, last_line
 from ..training.runs.launch import Launch, check_checkpoint, launch_environment
@@ -91,18 +90,14 @@ def run(argv: list[str]) -> int:
     """Checks the recipe, launches the training and returns its exit status."""
     try:
         job = parse(argv)
+        ready, grams = check(resolve(job))
         if job.asked.dry_run:
-            datasets.disable_progress_bars()
-            if (prompts := local_prompts(job.run_args)) is not None:
-                job.config.check_prompts(len(prompts))
-            grams = StrategicGrams.load(job.config.strategic_grams)
             given = {name: value for name, value in job.recipe.items() if name in job.given}
             print(plan(job.run_args, job.config, job.model_args, grams, given, job.launch))
             return 0
-        job = check(resolve(job))
     except (ValueError, OSError) as error:
         stop(PROG, error)
-    return launch(job)
+    return launch(ready)
 
 
 def parse(argv: list[str]) -> Job:
@@ -141,13 +136,13 @@ def parse(argv: list[str]) -> Job:
 
 
 def resolve(job: Job) -> Job:
-    """Makes the playground's base model and problems where the recipe names them, and takes their paths."""
+    """Takes the paths of the playground's base model and problems where the recipe names them, and makes them."""
     model, data = job.model_args.model_name_or_path, job.run_args.dataset_name
     if PLAYGROUND not in (model, data):
         return job
-    from ..playground.experiment import prepare
+    from ..playground.experiment import World, prepare
 
-    world = prepare()
+    world = World.at() if job.asked.dry_run else prepare()
     paths = {"model_name_or_path": str(world.model)} if model == PLAYGROUND else {}
     if data == PLAYGROUND:
         paths["dataset_name"] = str(world.train)
@@ -158,18 +153,20 @@ def resolve(job: Job) -> Job:
     return replace(job, recipe=recipe, run_args=run_args, model_args=model_args)
 
 
-def check(job: Job) -> Job:
-    """Checks what would stop the run later, and finds the checkpoint that it goes on from."""
-    check_machines(job.launch, job.arguments)
+def check(job: Job) -> tuple[Job, StrategicGrams]:
+    """Checks what would stop the run later, and finds the checkpoint that it goes on from and the lexicon."""
+    is_dry = job.asked.dry_run
+    if not is_dry:
+        check_machines(job.launch, job.arguments)
     # What is wrong is said here, in one line; the processes that train then read the data from the cache.
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(logging.CRITICAL)
     grams = StrategicGrams.load(job.config.strategic_grams)
-    checkpoint = preflight.check(job.run_args, job.config, job.model_args, grams)
-    if checkpoint is None:
-        return job
-    check_checkpoint(checkpoint, job.launch)
-    return replace(job, recipe=job.recipe | {"resume_from_checkpoint": str(checkpoint)})
+    checkpoint = preflight.check(job.run_args, job.config, job.model_args, grams, is_dry)
+    if checkpoint is not None:
+        check_checkpoint(checkpoint, job.launch)
+        job = replace(job, recipe=job.recipe | {"resume_from_checkpoint": str(checkpoint)})
+    return job, grams
 
 
 def launch(job: Job) -> int:

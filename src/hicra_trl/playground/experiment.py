@@ -14,7 +14,7 @@ from ..disk import write_whole
 from .evaluate import Summary, judge, sample
 from .pretrain import RECORD, PretrainConfig, pretrain
 from .traces import read_trace
-from .world import split_problems, write_problems
+from .world import problem_files, split_problems, write_problems
 
 
 METHODS = ("grpo", "hicra")
@@ -30,13 +30,19 @@ class World:
     train: Path
     held_out: Path
 
+    @classmethod
+    def at(cls, folder: str | Path = "runs/playground") -> "World":
+        """Where they are, or would be, in a folder."""
+        return cls(Path(folder, "base"), *problem_files(Path(folder, "problems")))
+
 
 def prepare(folder: str | Path = "runs/playground", config: PretrainConfig | None = None) -> World:
     """Pretrains the base and writes the problems into `folder`, unless they are there already."""
     config = config or PretrainConfig()
-    folder = Path(folder)
-    train, held_out = write_problems(folder / "problems", config.seed)
-    return World(pretrain(folder / "base", config), train, held_out)
+    world = World.at(folder)
+    write_problems(world.train.parent, config.seed)
+    pretrain(world.model, config)
+    return world
 
 
 def evaluate(model_folder: Path, folder: Path, max_new_tokens: int, origin: str, problem_seed: int = 0) -> Summary:

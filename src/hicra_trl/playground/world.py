@@ -150,9 +150,14 @@ def problem_rows(problems: tuple[Problem, ...]) -> list[dict[str, Any]]:
     ]
 
 
+def problem_files(folder: Path) -> tuple[Path, Path]:
+    """The files of a folder that [`write_problems`] writes."""
+    return folder / "train.jsonl", folder / "held_out.jsonl"
+
+
 def write_problems(folder: Path, seed: int) -> tuple[Path, Path]:
     """Writes `train.jsonl` and `held_out.jsonl` into `folder` and returns their paths."""
-    paths = folder / "train.jsonl", folder / "held_out.jsonl"
+    paths = problem_files(folder)
     for path, problems in zip(paths, split_problems(seed)):
         write_whole(path, "".join(json.dumps(row) + "\n" for row in problem_rows(problems)))
     return paths

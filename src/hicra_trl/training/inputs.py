@@ -29,35 +29,31 @@ class Inputs:
     reward_funcs: list[Any]
 
 
-def load_inputs(run_args: RunArguments, config: HICRAConfig) -> Inputs:
-    """Loads what the recipe names; raises `ValueError` or `OSError` where that cannot be."""
-    prompts = {"train": training_prompts(run_args)}
+def load_inputs(run_args: RunArguments, config: HICRAConfig, only_local: bool = False) -> Inputs:
+    """
+    Loads what the recipe names, or those of its prompts that lie in files here; raises `ValueError` or `OSError` where
+    that cannot be.
+    """
+    prompts = {}
+    if not only_local or _are_local(run_args.dataset_path or run_args.dataset_names, run_args.decontaminate):
+        prompts["train"] = drop_unreadable(load_training_prompts(run_args), run_args)
+    unseen = {"held_out": (run_args.held_out_dataset_name, run_args.held_out_dataset_split)}
     if config.eval_strategy != "no":
         name, split = run_args.eval_dataset_name, run_args.eval_dataset_split
         if name is None and split is None:
             raise ValueError(
                 "eval_strategy is set: expected an eval_dataset_name or an eval_dataset_split, got neither"
             )
-        prompts["eval"] = _load_unseen(name or run_args.dataset_names[0], split, run_args)
-    if run_args.held_out_dataset_name is not None:
-        split = run_args.held_out_dataset_split
-        prompts["held_out"] = _load_unseen(run_args.held_out_dataset_name, split, run_args)
+        unseen = {"eval": (name or run_args.dataset_name, split), **unseen}
+    for role, (name, split) in unseen.items():
+        if name is not None and (not only_local or _are_local([name])):
+            split = split or ("train" if Path(name).is_file() else "test")
+            prompts[role] = load_prompts(name, split, run_args)
     return Inputs(prompts, load_rewards(run_args, config.max_completion_length))
 
 
-def training_prompts(run_args: RunArguments) -> Dataset:
-    """The prompts to train on."""
-    return drop_unreadable(load_training_prompts(run_args), run_args)
-
-
-def local_prompts(run_args: RunArguments) -> Dataset | None:
-    """The prompts to train on, where all that they are made of lies in files here."""
-    files = [*(run_args.dataset_path or run_args.dataset_names), *run_args.decontaminate]
-    return training_prompts(run_args) if files and all(Path(file).is_file() for file in files) else None
-
-
-def _load_unseen(name: str, split: str | None, run_args: RunArguments) -> Dataset:
-    return load_prompts(name, split or ("train" if Path(name).is_file() else "test"), run_args)
+def _are_local(*names: list[str]) -> bool:
+    return all(Path(file).is_file() for files in names for file in files)
 
 
 def data_records(run_args: RunArguments, inputs: Inputs) -> dict[str, Any]:

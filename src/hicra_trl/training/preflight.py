@@ -16,6 +16,7 @@ from jinja2 import TemplateError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTokenizerBase, Trainer
 from transformers.integrations import get_reporting_integration_callbacks
+from transformers.utils import CONFIG_NAME
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
 from ..grams import PlanningTokenLabeler, StrategicGrams
@@ -34,9 +35,12 @@ from .runs.resume import check_same_run
 from .upstream.mixed_images import check_images
 
 
-def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, grams: StrategicGrams) -> Path | None:
+def check(
+    run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, grams: StrategicGrams, is_dry: bool = False
+) -> Path | None:
     """
-    Checks what would stop the run later: tokenizer, data, rewards, checkpoints, Hub.
+    Checks what would stop the run later: packages, folder, tokenizer, data, rewards, weights, checkpoints, Hub. A dry
+    run is for another machine too: it looks at those models and datasets that are here, and asks for no network.
 
     Returns:
         `Path`, *optional*: the checkpoint that the run goes on from.
@@ -44,51 +48,53 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
     Raises:
         `ValueError` or `OSError`: for what is wrong.
     """
-    name, revision = str(model_args.model_name_or_path), model_args.model_revision
-    check_packages(config, model_args)
+    name = str(model_args.model_name_or_path)
+    check_packages(config, model_args, is_dry)
     check_folder(Path(config.output_dir))
-    tokenizer = AutoTokenizer.from_pretrained(
-        name, revision=revision, trust_remote_code=config.trust_remote_code, mistral_format=False
-    )
-    if tokenizer.eos_token is None:
-        raise ValueError(f"the tokenizer of {name} has no eos_token: expected one, in tokenizer_config.json")
-    PlanningTokenLabeler(tokenizer, grams)
-    checkpoint = resume_point(config)
-    inputs = load_inputs(run_args, config)
-    config.check_prompts(len(inputs.prompts["train"]))
-    check_save_steps(config, len(inputs.prompts["train"]))
+    tokenizer = None
+    if not is_dry or Path(name, CONFIG_NAME).is_file():
+        tokenizer = check_tokenizer(config, model_args, grams)
+        check_model(config, model_args)
+    # The plan says what is in the folder.
+    checkpoint = resume_point(config) if config.resume_from_checkpoint or not is_dry else None
+    inputs = load_inputs(run_args, config, only_local=is_dry)
+    if (prompts := inputs.prompts.get("train")) is not None:
+        config.check_prompts(len(prompts))
+        check_save_steps(config, len(prompts))
+        try_rewards(run_args, inputs.reward_funcs, prompts)
     for role, rows in inputs.prompts.items():
         check_columns(rows, role)
-        check_chat(rows, tokenizer, config, name, revision)
+        if tokenizer is not None:
+            check_chat(rows, tokenizer, config, model_args)
         check_golds(rows, run_args)
         check_images(rows, config.world_size)
     if (problems := inputs.prompts.get("held_out")) is not None:
         check_problems(problems)
-    try_rewards(run_args, inputs.reward_funcs, inputs.prompts["train"])
     weights = config.reward_weights
     if weights is not None and len(weights) != len(run_args.reward_funcs):
         raise ValueError(f"reward_weights must be {len(run_args.reward_funcs)}, one for each reward, got {weights}")
-    check_model(config, model_args)
     if checkpoint is not None:
         check_same_lexicon(checkpoint, grams)
         if Path(checkpoint.parent, MANIFEST_FILE).is_file() and is_own(checkpoint, config):
             manifest = read_manifest(checkpoint.parent)
-            found = {
-                "batch": batch_record(config),
-                "model": model_record(name, manifest["model"]["commit"]),
-                "data": data_records(run_args, inputs),
-            }
-            check_same_run(manifest, found)
+            if not is_dry or (tokenizer and manifest["data"].keys() == inputs.prompts.keys()):
+                found = {
+                    "batch": batch_record(config),
+                    "model": model_record(name, manifest["model"]["commit"]),
+                    "data": data_records(run_args, inputs),
+                }
+                check_same_run(manifest, found)
     # Last: it makes the repository, which nothing else that is wrong shall leave behind.
-    if config.push_to_hub:
+    if config.push_to_hub and not is_dry:
         check_repository(config)
     return checkpoint
 
 
-def check_packages(config: HICRAConfig, model_args: ModelConfig) -> None:
+def check_packages(config: HICRAConfig, model_args: ModelConfig, is_dry: bool) -> None:
     """Raises `ValueError` if a field needs a package that is not there, with what installs it."""
+    # Like a GPU, vLLM is where the run will be: it cannot be had everywhere.
     needed = {
-        "vllm": ("use_vllm", config.use_vllm, "hicra-trl[vllm]"),
+        "vllm": ("use_vllm", config.use_vllm and not is_dry, "hicra-trl[vllm]"),
         "peft": ("use_peft", model_args.use_peft, "hicra-trl[peft]"),
         "deepspeed": ("deepspeed", bool(config.deepspeed), "hicra-trl[deepspeed]"),
         "liger_kernel": ("use_liger_kernel", config.use_liger_kernel, "liger-kernel"),
@@ -114,16 +120,35 @@ def check_folder(folder: Path) -> None:
         raise ValueError(f"output_dir must be a folder that can be written, got {folder}: {error.strerror}") from error
 
 
+def check_tokenizer(config: HICRAConfig, model_args: ModelConfig, grams: StrategicGrams) -> PreTrainedTokenizerBase:
+    """The tokenizer of the model; raises `ValueError` or `OSError` if it is none that completions end and plan by."""
+    name = str(model_args.model_name_or_path)
+    tokenizer = AutoTokenizer.from_pretrained(
+        name,
+        revision=model_args.model_revision,
+        trust_remote_code=config.trust_remote_code,
+        mistral_format=False,
+    )
+    if tokenizer.eos_token is None:
+        raise ValueError(f"the tokenizer of {name} has no eos_token: expected one, in tokenizer_config.json")
+    PlanningTokenLabeler(tokenizer, grams)
+    return tokenizer
+
+
 def check_chat(
-    rows: Dataset, tokenizer: PreTrainedTokenizerBase, config: HICRAConfig, name: str, revision: str | None
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, config: HICRAConfig, model_args: ModelConfig
 ) -> None:
     """Raises `ValueError` if prompts are conversations that the chat template does not put."""
+    name = str(model_args.model_name_or_path)
     if isinstance(rows[0]["prompt"], str):
         return
     processor = tokenizer
     if tokenizer.chat_template is None:
         processor = AutoProcessor.from_pretrained(
-            name, revision=revision, trust_remote_code=config.trust_remote_code, mistral_format=False
+            name,
+            revision=model_args.model_revision,
+            trust_remote_code=config.trust_remote_code,
+            mistral_format=False,
         )
     if processor.chat_template is None:
         raise ValueError(f"{name} has no chat template: expected one, or prompts of plain text (prompt_format: text)")

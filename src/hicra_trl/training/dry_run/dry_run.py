@@ -12,6 +12,7 @@ from ...grams import StrategicGrams
 from ...terminal import labelled
 from ..arguments import RunArguments
 from ..config import HICRAConfig
+from ..runs.checkpoints import checkpoints
 from ..runs.launch import Launch
 from .architectures import Architecture, load_architecture
 from .fit import memory_lines
@@ -59,7 +60,7 @@ def plan(
         "engine": _generation_engine(config),
         **_held_out(run_args, config),
         "download": _download(run_args, model_args, architecture),
-        "output": f"{config.output_dir}, {pushed}",
+        "output": f"{config.output_dir}{_there(config)}, {pushed}",
         **memory,
     }
     return f"{labelled(lines, width=119)}\n\nset by the recipe and the command line:\n{yaml.safe_dump(given)}"
@@ -88,6 +89,12 @@ def _download(run_args: RunArguments, model_args: ModelConfig, architecture: Arc
         size = f" ({architecture.parameters * architecture.dtype_bytes / 1e9:.1f} GB)" if architecture else ""
         names = [model + size, *names]
     return ", ".join(dict.fromkeys(names)) or "nothing"
+
+
+def _there(config: HICRAConfig) -> str:
+    """What is in the folder of the output already, and is not gone on from."""
+    there = [] if config.resume_from_checkpoint else checkpoints(config.output_dir)
+    return f" (there already: {there[0].name}; a run would begin in another folder)" if there else ""
 
 
 def _data(run_args: RunArguments) -> dict[str, str]:
