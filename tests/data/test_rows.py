@@ -1,5 +1,6 @@
 """Rows one by one, from files and from datasets."""
 
+import gzip
 import json
 
 import pytest
@@ -8,18 +9,27 @@ from datasets import Dataset, Features, Image, List, Value
 from hicra_trl.data.rows import as_text, read_rows, stream_rows
 
 
-@pytest.mark.parametrize("suffix", ["jsonl", "json", "parquet"])
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "json", "parquet"])
 def test_every_kind_of_file_gives_its_rows_with_their_places(tmp_path, suffix):
     file = tmp_path / f"data.{suffix}"
     rows = [{"text": "so", "n": 1}, {"text": "we", "n": 2}]
     if suffix == "parquet":
         Dataset.from_list(rows).to_parquet(file)
     else:
-        file.write_text(json.dumps(rows) if suffix == "json" else "\n".join(map(json.dumps, rows)))
+        with gzip.open(file, "wt") if suffix == "jsonl.gz" else file.open("w") as opened:
+            opened.write(json.dumps(rows) if suffix == "json" else "\n".join(map(json.dumps, rows)))
     found = list(stream_rows(str(file)))
     assert [row.values for row in found] == rows == read_rows(str(file)).to_list()
     assert [row.number for row in found] == [0, 1]
-    assert found[1].where == f"{file}, {'line 2' if suffix == 'jsonl' else 'row 1'}"
+    assert found[1].where == f"{file}, {'line 2' if 'jsonl' in suffix else 'row 1'}"
+
+
+@pytest.mark.parametrize("content", [b"{}", gzip.compress(b'{"a": 1}\n' * 1000)[:-20]], ids=["plain", "cut"])
+def test_a_broken_gzip_file_is_named(tmp_path, content):
+    (tmp_path / "data.jsonl.gz").write_bytes(content)
+    for read in (lambda name: list(stream_rows(name)), read_rows):
+        with pytest.raises(ValueError, match=f"cannot read {tmp_path}/data.jsonl.gz: "):
+            read(str(tmp_path / "data.jsonl.gz"))
 
 
 def test_rows_of_a_file_may_have_columns_and_types_of_their_own(tmp_path):
@@ -58,3 +68,10 @@ def test_of_a_conversation_one_role_is_heard():
     turns = [{"role": "system", "content": "be brief"}, {"role": "user", "content": parts}, {"content": "two"}]
     assert as_text(turns, "prompt", "row 0", "user") == "how many?\n\ntwo"
     assert as_text(turns, "prompt", "row 0") == "two"
+
+
+def test_a_file_in_another_encoding_is_named_with_its_row(tmp_path):
+    file = tmp_path / "latin.jsonl"
+    file.write_bytes(b'{"problem": "a"}\n{"problem": "caf\xe9 b"}\n')
+    with pytest.raises(ValueError, match=f"cannot read {file}: .*Invalid UTF8 sequence at string index 1"):
+        read_rows(str(file))

@@ -1,7 +1,9 @@
 """Rows from files, folders and the Hub; whatever is wrong is one line."""
 
+import gzip
 import json
 import math
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,8 @@ from ..terminal import one_line
 PROMPT_COLUMNS = ("prompt", "problem", "question")
 # Where a dataset has both, `solution` is a worked solution and `answer` what it ends on.
 GOLD_COLUMNS = ("answer", "solution")
-_BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+_BUILDERS = {".jsonl": "json", ".jsonl.gz": "json", ".json": "json", ".parquet": "parquet"}
+_BROKEN_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
 # What ShareGPT's turns are `from`.
 _ROLES = {"human": "user", "user": "user", "system": "system", "tool": "tool", "observation": "tool"}
 _JSON = {dict: "a JSON object", list: "a list of JSON objects"}
@@ -61,7 +64,7 @@ def stream_rows(
     if file.is_file() and _suffix(file) == ".parquet":
         rows = _read_parquet(file, columns)
     elif file.is_file():
-        rows = {".jsonl": _read_lines, ".json": _read_list}[_suffix(file)](file)
+        rows = (_read_list if _suffix(file) == ".json" else _read_lines)(file)
     else:
         dataset = read_rows(name, split, config, revision)
         dataset = undecoded(dataset.select_columns(columns(dataset.column_names)))
@@ -72,11 +75,14 @@ def stream_rows(
 
 
 def _read_lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                where = f"{file}, line {number}"
-                yield where, _json(line, dict, where)
+    try:
+        with (gzip.open if file.suffix == ".gz" else open)(file, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    where = f"{file}, line {number}"
+                    yield where, _json(line, dict, where)
+    except _BROKEN_GZIP as error:
+        raise ValueError(f"cannot read {file}: {one_line(error)}") from error
 
 
 def _read_list(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -113,9 +119,10 @@ def _checked(value: Any, kind: type, where: str) -> Any:
 
 
 def _suffix(file: Path) -> str:
-    if file.suffix not in _BUILDERS:
-        raise ValueError(f"dataset file {file} must end in .jsonl, .json or .parquet, got {file.suffix!r}")
-    return file.suffix
+    suffix = "".join(file.suffixes[-2:]) if file.suffix == ".gz" else file.suffix
+    if suffix not in _BUILDERS:
+        raise ValueError(f"dataset file {file} must end in .jsonl, .json or .parquet, got {suffix!r}")
+    return suffix
 
 
 def undecoded(dataset: Dataset) -> Dataset:
@@ -155,14 +162,17 @@ def read_rows(
                 raise ValueError(f"{name} is empty: expected rows")
             if config is not None:
                 raise ValueError(f"{name} is a file and has no configuration {config!r}: expected none")
-            return load_dataset(builder, data_files=name, split=split or "train")
+            rows = load_dataset(builder, data_files=name, split=split or "train")
+            # Arrow reads JSON lines in another encoding than UTF-8, and fails at the row that is asked for.
+            rows.data.validate(full=True)
+            return rows
         if file.suffix in _BUILDERS and not file.is_dir():
             raise ValueError(f"no dataset file at {name}")
         loaded = load_dataset(name, config, split=split, revision=revision)
         return loaded if isinstance(loaded, Dataset) else concatenate_datasets(list(loaded.values()))
     except (FileNotFoundError, ConnectionError) as error:
         raise ValueError(f"no dataset {name!r}: expected a .jsonl or .parquet file or a dataset on the Hub") from error
-    except (DatasetGenerationError, ArrowInvalid) as error:
+    except (DatasetGenerationError, ArrowInvalid, *_BROKEN_GZIP) as error:
         raise ValueError(f"cannot read {name}: {error.__cause__ or error}") from error
 
 

@@ -341,6 +341,15 @@ def test_a_broken_line_is_named(tmp_path, line):
     assert error("mine", tmp_path / "data.jsonl").startswith(f"{tmp_path}/data.jsonl, line 2: expected ")
 
 
+@pytest.mark.parametrize("column", ["problem", "answer", "id", "image"])
+def test_a_text_without_bytes_is_named_with_its_row(tmp_path, column):
+    # JSON can spell half of a surrogate pair; no tokenizer and no file takes it.
+    rows = [{"id": "1", "problem": "a", "answer": "1"}, {"id": "2", "problem": "b", "answer": "2", column: "\ud800"}]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = {"image_columns": "image"} if column == "image" else {"id_column": "id"}
+    assert error("mine", tmp_path / "data.jsonl", **given).startswith(f"{tmp_path}/data.jsonl, line 2: ")
+
+
 def test_datasets_configurations_and_splits_that_are_not_there_are_named(hub):
     assert error("mine", "nobody/nothing").startswith(
         "mine: cannot load nobody/nothing, split 'test': expected a .jsonl, .json or .parquet file or a dataset on "

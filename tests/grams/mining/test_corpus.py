@@ -1,5 +1,6 @@
 """Reading solutions to mine: every kind of dataset, and every way in which one can be wrong."""
 
+import gzip
 import itertools
 import json
 
@@ -330,9 +331,11 @@ def test_the_turns_of_sharegpt_are_read(tmp_path):
 
 def test_files_of_another_kind_are_said_to_be_passed_over(tmp_path, capsys):
     write_jsonl(tmp_path / "data.jsonl", [{"text": "so"}])
-    (tmp_path / "more.jsonl.gz").write_bytes(b"")
-    assert list(Corpus(CorpusArguments(dataset=str(tmp_path)))) == ["so"]
-    assert "passed over 1 files that are not .jsonl or .parquet, such as more.jsonl.gz" in capsys.readouterr().err
+    with gzip.open(tmp_path / "more.jsonl.gz", "wt") as more:
+        more.write('{"text": "we"}\n')
+    (tmp_path / "rest.jsonl.zst").write_bytes(b"")
+    assert list(Corpus(CorpusArguments(dataset=str(tmp_path)))) == ["so", "we"]
+    assert "passed over 1 files that are not .jsonl or .parquet, such as rest.jsonl.zst" in capsys.readouterr().err
 
 
 def test_columns_that_are_not_asked_for_are_not_read(tmp_path, monkeypatch):

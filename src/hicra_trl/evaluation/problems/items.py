@@ -49,6 +49,8 @@ class Item:
                 f"item {self.id!r}: expected one {IMAGE_MARK} for each of {len(self.images)} images in the problem, "
                 f"got {self.problem.count(IMAGE_MARK)}"
             )
+        # A lone surrogate, which JSON can spell, has no bytes for a tokenizer or a file: this raises.
+        "".join((self.id, self.problem, self.gold.answer, *self.gold.choices, self.group or "")).encode()
 
 
 def load_items(benchmark: Benchmark) -> list[Item]:

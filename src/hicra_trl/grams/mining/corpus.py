@@ -12,7 +12,8 @@ from ...terminal import say
 
 TEXT_COLUMNS = ("completion", "generation", "generations", "response", "solution", "text", "answer")
 CORRECT_COLUMNS = ("correct", "is_correct", "correctness", "boxed_accuracy", "reward", "score")
-_SUFFIXES = (".jsonl", ".parquet")
+_SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
+_NAMED = ".jsonl or .parquet"
 _PASSED = (".gz", ".zst", ".json", ".csv", ".tsv", ".arrow", ".txt")
 _EXPECTED = "a .jsonl or .parquet file, a folder of such files, or a dataset on the Hub"
 
@@ -24,8 +25,8 @@ class CorpusArguments(Checked):
 
     Args:
         dataset (`str`):
-            A `.jsonl` or `.parquet` file, a folder of such files (a run's folder, or its `completions/`), or a
-            dataset on the Hub.
+            A `.jsonl`, `.jsonl.gz` or `.parquet` file, a folder of such files (a run's folder, or its `completions/`),
+            or a dataset on the Hub.
         dataset_config (`str`, *optional*):
             Configuration of a dataset on the Hub.
         dataset_split (`str`, *optional*, defaults to `"train"`):
@@ -151,9 +152,9 @@ class Corpus:
 def _files(folder: Path) -> list[Path]:
     inside = folder / "completions" if (folder / "completions").is_dir() else folder
     there = sorted(path for path in inside.rglob("*") if path.is_file())
-    files = [path for path in there if path.suffix in _SUFFIXES]
+    files = [path for path in there if path.name.endswith(_SUFFIXES)]
     if not files:
-        raise ValueError(f"{folder} holds no {' or '.join(_SUFFIXES)} file")
-    if passed := [path.name for path in there if path.suffix in _PASSED]:
-        say(f"{folder}: passed over {len(passed)} files that are not {' or '.join(_SUFFIXES)}, such as {passed[0]}")
+        raise ValueError(f"{folder} holds no {_NAMED} file")
+    if passed := [path.name for path in there if path.suffix in _PASSED and path not in files]:
+        say(f"{folder}: passed over {len(passed)} files that are not {_NAMED}, such as {passed[0]}")
     return files
