@@ -88,15 +88,20 @@ def check_fields(instance: Any, more: dict[str, Any] | None = None) -> None:
         if not field.init:
             continue
         value = getattr(instance, field.name)
-        try:
-            accepted = _accepted(value, declared[field.name])
-            choices = field.metadata.get("choices")
-            if choices is not None and accepted is not None and accepted not in choices:
-                raise ValueError(_either(choices))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{field.name} must be {error}, got {one_line(repr(value))}") from None
+        accepted = check_value(field.name, value, declared[field.name], field.metadata.get("choices"))
         if accepted is not value:
             setattr(instance, field.name, accepted)
+
+
+def check_value(name: str, value: Any, kind: Any, choices: Any = None) -> Any:
+    """A value as a field of this type holds it; raises `ValueError` as [`check_fields`] does."""
+    try:
+        accepted = _accepted(value, kind)
+        if choices is not None and accepted is not None and accepted not in choices:
+            raise ValueError(_either(choices))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be {error}, got {one_line(repr(value))}") from None
+    return accepted
 
 
 def _accepted(value: Any, kind: Any) -> Any:

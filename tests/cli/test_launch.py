@@ -158,6 +158,7 @@ def test_wrong_launches_are_refused(argv, message, file, tmp_path):
 
 
 MULTI = {"distributed_type": "MULTI_GPU", "num_processes": 2}
+FSDP = {"distributed_type": "FSDP"}
 ZERO = {"distributed_type": "DEEPSPEED", "num_processes": 2}
 WRONG_FILES = [
     ("", "no accelerate config in acc.yaml: expected a mapping with distributed_type"),
@@ -180,8 +181,25 @@ WRONG_FILES = [
     (ZERO | {"deepspeed_config": {"zero_stage": [3]}}, "zero_stage must be 1, 2 or 3, got [3]"),
     (ZERO | {"deepspeed_config": {"deepspeed_config_file": "no.json"}}, "deepspeed_config_file must be a JSON file"),
     (ZERO | {"deepspeed_config": {"deepspeed_config_file": 5}}, "deepspeed_config_file must be a JSON file"),
-    ({"distributed_type": "FSDP", "fsdp_config": {"version": 2}}, "fields that are not known: version"),
-    ({"distributed_type": "FSDP", "fsdp_config": {"fsdp_version": "2"}}, "fsdp_version must be 2, got '2'"),
+    (FSDP | {"fsdp_config": {"version": 2}}, "fields that are not known: version"),
+    *(
+        (FSDP | {"fsdp_config": {"fsdp_version": 2, name: value}}, f"{name} must be {expected}, got {value!r}")
+        for name, value, expected in (
+            ("fsdp_reshard_after_forward", "maybe", "true or false"),
+            ("fsdp_offload_params", 2, "true or false"),
+            ("fsdp_state_dict_type", "WHOLE", "FULL_STATE_DICT, SHARDED_STATE_DICT or LOCAL_STATE_DICT"),
+            ("fsdp_min_num_params", "many", "a whole number"),
+        )
+    ),
+    *(
+        (ZERO | {"deepspeed_config": {"zero_stage": 3, name: value}}, f"{name} must be {expected}, got {value!r}")
+        for name, value, expected in (
+            ("offload_param_device", "disk", "none, cpu or nvme"),
+            ("zero3_init_flag", [True], "true or false"),
+            ("gradient_clipping", -1, "at least 0"),
+        )
+    ),
+    (FSDP | {"fsdp_config": {"fsdp_version": "2"}}, "fsdp_version must be 2, got '2'"),
 ]
 
 

@@ -13,6 +13,7 @@ from accelerate.commands.launch import launch_command_parser
 from accelerate.utils import ComputeEnvironment, DistributedType
 
 from ..fields import Count, CountOrZero, Range, check_fields
+from ..training.limits import check_sharding
 from ..training.runs.launch import Engine, Launch
 
 
@@ -163,11 +164,10 @@ def _read(file: Path) -> ClusterConfig:
         config = ClusterConfig.from_yaml_file(str(file))
         # Where nothing is said, Accelerate has -1.
         check_fields(config, _DECLARED | ({"num_processes": Count} if "num_processes" in fields else {}))
-        flags = vars(_parse([])[0])
-        if unknown := [
-            key for key in {**(config.deepspeed_config or {}), **(config.fsdp_config or {})} if key not in flags
-        ]:
+        flags, sharding = vars(_parse([])[0]), {**(config.deepspeed_config or {}), **(config.fsdp_config or {})}
+        if unknown := [key for key in sharding if key not in flags]:
             raise ValueError(f"fields that are not known: {', '.join(map(str, unknown))}")
+        check_sharding(sharding)
     except (ValueError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"no accelerate config in {file}: {error}") from error
     return config

@@ -9,7 +9,7 @@ from transformers.utils import is_torch_bf16_gpu_available
 from trl import GRPOConfig
 
 from ..fields import Count, CountOrZero, Range, check_fields
-from .limits import FILES, LIMITS, MAPPINGS
+from .limits import FILES, LIMITS, MAPPINGS, check_sharding
 
 
 CreditTokens = Literal["planning", "random", "high_entropy"]
@@ -154,6 +154,8 @@ class HICRAConfig(GRPOConfig):
 
     def _check_mappings(self) -> None:
         """What TRL takes as a mapping, or as text: JSON, or, of some, a file of it."""
+        if isinstance(self.fsdp_config, dict):
+            check_sharding(self.fsdp_config)
         for name in (*MAPPINGS, *FILES):
             value = getattr(self, name)
             if not isinstance(value, str) or (name in FILES and Path(value).is_file()):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from transformers.debug_utils import DebugOption
 
-from ..fields import Count, CountOrZero, Name, NotNegative, Positive, Range, Share, SomeShare
+from ..fields import Count, CountOrZero, Name, NotNegative, Positive, Range, Share, SomeShare, check_value
 
 
 def _or_none(kind: Any) -> Any:
@@ -81,3 +81,26 @@ MAPPINGS = (
     "transformers_continuous_batching_config", "chat_template_kwargs",
 )  # fmt: skip
 FILES = ("accelerator_config", "fsdp_config", "deepspeed")
+# What stands in `fsdp_config`, and in that and the `deepspeed_config` of Accelerate, which takes all as text.
+_SHARDING: dict[str, Any] = {
+    **dict.fromkeys(
+        (
+            "offload_params", "cpu_offload", "reshard_after_forward", "forward_prefetch", "use_orig_params",
+            "cpu_ram_efficient_loading", "sync_module_states", "limit_all_gathers", "activation_checkpointing",
+            "activation_checkpointing_offload", "zero3_init_flag", "zero3_save_16bit_model",
+        ),
+        bool | Literal["true", "false"] | None,
+    ),
+    "auto_wrap_policy": Literal["TRANSFORMER_BASED_WRAP", "SIZE_BASED_WRAP", "NO_WRAP"] | None,
+    "state_dict_type": Literal["FULL_STATE_DICT", "SHARDED_STATE_DICT", "LOCAL_STATE_DICT"] | None,
+    "min_num_params": CountOrZero | None,
+    **dict.fromkeys(("offload_optimizer_device", "offload_param_device"), Literal["none", "cpu", "nvme"] | None),
+    "gradient_accumulation_steps": Count | Literal["auto"] | None,
+    "gradient_clipping": NotNegative | Literal["auto"] | None,
+}  # fmt: skip
+
+
+def check_sharding(settings: dict[str, Any]) -> None:
+    """Raises `ValueError` if a setting of FSDP, with `fsdp_` before it or not, or of DeepSpeed has a wrong value."""
+    for name, value in settings.items():
+        check_value(name, value, _SHARDING.get(name.removeprefix("fsdp_"), Any))
