@@ -7,7 +7,8 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -80,10 +81,9 @@ def _load_reward(name: str, args: RewardArguments, max_completion_length: int) -
         raise ValueError(f"no reward {name!r}: expected {', '.join(REWARDS)}, or a dotted path")
     sys.path.insert(0, os.getcwd())
     try:
-        found = getattr(importlib.import_module(module), function)
-        reward = found() if isinstance(found, type) else found
-    except (Exception, SystemExit) as error:  # the user's own code: whatever it raises is said in a line
-        raise ValueError(f"cannot load the reward {name!r}: {_blame(error)}") from error
+        with _blamed(f"cannot load the reward {name!r}"):
+            found = getattr(importlib.import_module(module), function)
+            reward = found() if isinstance(found, type) else found
     finally:
         sys.path.pop(0)
     if not callable(reward):
@@ -108,14 +108,10 @@ def try_rewards(args: RewardArguments, rewards: list[Callable], prompts: Dataset
     for name, reward in zip(args.reward_funcs, rewards, strict=True):
         if name in REWARDS:
             continue
-        try:
+        with _blamed(f"the reward {name!r} fails when it is called with {', '.join(batch)}"):
             given = reward(**batch)
             given = list(asyncio.run(given) if inspect.iscoroutine(given) else given)
             is_right = len(given) == len(rows) and not any(one is not None and math.isinf(float(one)) for one in given)
-        except (Exception, SystemExit) as error:  # the user's own code
-            raise ValueError(
-                f"the reward {name!r} fails when it is called with {', '.join(batch)}: {_blame(error)}"
-            ) from error
         if not is_right:
             raise ValueError(
                 f"the reward {name!r} must return a finite number or None for each of {len(rows)} completions, "
@@ -131,14 +127,18 @@ def check_columns(prompts: Dataset, role: str) -> None:
         )
 
 
-def _blame(error: BaseException) -> str:
-    """What an error says, and the last line of code that it comes from."""
-    where = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else ""
-    if not where and (frames := traceback.extract_tb(error.__traceback__)) and len(frames) > 1:
-        own = [frame for frame in frames if not frame.filename.startswith("<")]
-        where = f"{own[-1].filename}:{own[-1].lineno}"
-    said = f"{type(error).__name__}: {first_line(error)}"
-    return f"{said} ({where})" if where else said
+@contextmanager
+def _blamed(what: str) -> Iterator[None]:
+    """Around the user's own code: whatever it raises is said in a line, with the last line of code it comes from."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        where = f" ({error.filename}:{error.lineno})" if isinstance(error, SyntaxError) else ""
+        # The first two are this one and the one that calls the user's code.
+        if not where and (frames := traceback.extract_tb(error.__traceback__)[2:]):
+            own = [frame for frame in frames if not frame.filename.startswith("<")]
+            where = f" ({own[-1].filename}:{own[-1].lineno})"
+        raise ValueError(f"{what}: {type(error).__name__}: {first_line(error)}{where}") from error
 
 
 def check_golds(prompts: Dataset, args: RewardArguments) -> None:
