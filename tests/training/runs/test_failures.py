@@ -8,12 +8,18 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 import yaml
 
 from hicra_trl.training.runs.checkpoints import newest_checkpoint
+from hicra_trl.training.runs.failures import STATUS_VARIABLE
 from hicra_trl.training.runs.manifest import is_running, read_manifest
+from hicra_trl.training.runs.processes import launched
 from training.tiny_run import assert_equal, environment, results, train_here, write_recipe
+
+
+RANKS = {"accelerate_config": "cpu_ddp", "per_device_train_batch_size": 4}
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +67,7 @@ def test_a_run_that_fails_says_where_and_goes_on_as_if_it_had_not(trouble, said,
 def test_a_lost_rank_ends_the_run_at_once_with_one_last_line(whole, tmp_path):
     recipe = yaml.safe_load((whole / "recipe.yaml").read_text())
     shutil.copy(whole / "problems.jsonl", tmp_path)
-    ranks = {"accelerate_config": "cpu_ddp", "per_device_train_batch_size": 4, "output_dir": "run"}
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**recipe, **ranks}))
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**recipe, **RANKS, "output_dir": "run"}))
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "hicra_trl.cli.main", "train", "--config", "recipe.yaml"],
@@ -79,11 +84,15 @@ def test_a_lost_rank_ends_the_run_at_once_with_one_last_line(whole, tmp_path):
     assert newest_checkpoint(tmp_path / "run").name == "checkpoint-6"
 
 
-@pytest.mark.parametrize("to_all", [True, False], ids=["Ctrl-C", "kill"])
-def test_a_signal_ends_all_processes_with_one_last_line(to_all, whole, tmp_path):
+@pytest.mark.parametrize(
+    ("to_all", "ranks"),
+    [(True, {}), (False, {}), (False, RANKS)],
+    ids=["Ctrl-C", "kill", "kill two ranks"],
+)
+def test_a_signal_ends_all_processes_with_one_last_line(to_all, ranks, whole, tmp_path):
     shutil.copy(whole / "problems.jsonl", tmp_path)
     recipe = yaml.safe_load((whole / "recipe.yaml").read_text())
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "output_dir": "run", "max_steps": 400}))
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**recipe, **ranks, "output_dir": "run", "max_steps": 400}))
     process = subprocess.Popen(
         [sys.executable, "-m", "hicra_trl.cli.main", "train", "--config", "recipe.yaml"],
         env=environment(),
@@ -97,10 +106,13 @@ def test_a_signal_ends_all_processes_with_one_last_line(to_all, whole, tmp_path)
         time.sleep(0.05)
     trains = read_manifest(tmp_path / "run")["process"]
     assert is_running(trains)
+    status = psutil.Process(trains["id"]).environ()[STATUS_VARIABLE]
+    # The launcher, and what it launched.
+    assert len(launched(status)) >= 1 + (2 if ranks else 1)
     number = signal.SIGINT if to_all else signal.SIGTERM
     os.killpg(process.pid, number) if to_all else os.kill(process.pid, number)
     assert process.wait(timeout=60) == 128 + number
-    assert not is_running(trains)
+    assert not launched(status)
     said = (tmp_path / "stderr").read_text()
     last = said.splitlines()[-1]
     assert last.startswith("hicra train: stopped in step ") and f": ended by {number.name}; 'hicra train" in last
