@@ -82,6 +82,31 @@ def read_mapping(file: str | Path, **expected: type | tuple[type, ...]) -> dict[
     return value
 
 
+def from_pretrained(kind: Any, name: str | Path, **kwargs: Any) -> Any:
+    """
+    What a class of Transformers loads from a model's folder or the Hub.
+
+    Args:
+        kind (`type`):
+            Such as `AutoTokenizer`.
+        name (`str` or `Path`):
+            The model.
+        **kwargs:
+            As `kind.from_pretrained` takes them.
+
+    Raises:
+        `ValueError`: if one of the files is broken, or a package is missing.
+        `OSError`: of Transformers, if there is no such model.
+    """
+    try:
+        return kind.from_pretrained(name, **kwargs)
+    except OSError:
+        raise
+    except Exception as error:  # tokenizers has no narrower one, and each class others
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"cannot read {name} by {kind.__name__}: {reason}") from error
+
+
 def fingerprint(folder: str | Path) -> str:
     """16 hexadecimal digits that change with a model's weights, config, tokenizer or chat template."""
     digest = hashlib.sha256()

@@ -80,6 +80,12 @@ def refused(model_folder, lexicon_file, tmp_path, monkeypatch, capfd):
     return run
 
 
+@pytest.fixture
+def own_model(model_folder, tmp_path):
+    """The folder `model`, to be spoiled."""
+    return shutil.copytree(model_folder, tmp_path / "model")
+
+
 FIELD_ROWS = [
     ({"alpha": None}, "alpha must be a number, got None"),
     ({"alpha": [1]}, "alpha must be a number, got [1]"),
@@ -113,6 +119,8 @@ FIELD_ROWS = [
     ({"lora_r": 0}, "lora_r must be at least 1"),
     ({"lora_target_modules": {"a": 1}}, "another type than it takes"),
     ({"model_init_kwargs": "foo"}, "model_init_kwargs must be a mapping, got 'foo'"),
+    ({"fsdp_config": {"reshard_after_forward": "maybe"}}, "reshard_after_forward must be true or false, got 'maybe'"),
+    ({"fsdp_config": {"state_dict_type": "WHOLE"}}, "state_dict_type must be FULL_STATE_DICT, "),
     ({"use_vllm": 1}, "use_vllm must be true or false, got 1"),
 ]
 RUN_ROWS = [
@@ -169,18 +177,36 @@ def test_a_wrong_row_gets_one_line(rows, expected, refused):
     assert status == 2 and expected in said, said
 
 
-def test_a_tokenizer_without_an_end_gets_one_line(refused, model_folder, tmp_path):
-    folder = shutil.copytree(model_folder, tmp_path / "model")
-    file = folder / "tokenizer_config.json"
+def test_a_tokenizer_without_an_end_gets_one_line(refused, own_model):
+    file = own_model / "tokenizer_config.json"
     file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "eos_token"}))
     status, said = refused(model_name_or_path="model")
     assert status == 2 and "the tokenizer of model has no eos_token: expected one" in said
 
 
-def test_a_model_folder_without_whole_weights_gets_one_line(refused, model_folder, tmp_path):
-    folder = tmp_path / "model"
-    shutil.copytree(model_folder, folder)
-    weights = folder / "model.safetensors"
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("tokenizer.json", ""),
+        ("tokenizer.json", '{"version": "9"}'),
+        ("tokenizer.json", "version https://git-lfs.github.com/spec/v1"),
+        ("tokenizer_config.json", "{"),
+        ("tokenizer_config.json", "[]"),
+        ("tokenizer_config.json", '{"eos_token": 5}'),
+        ("config.json", "{"),
+        ("config.json", "[]"),
+        ("config.json", '{"model_type": "qwen3"}'),
+        ("config.json", '{"model_type": "nothing"}'),
+    ],
+)
+def test_a_broken_tokenizer_or_config_gets_one_line(file, content, refused, own_model):
+    (own_model / file).write_text(content)
+    status, said = refused(model_name_or_path="model")
+    assert status == 2 and ("cannot read model by Auto" in said or "config.json" in said), said
+
+
+def test_a_model_folder_without_whole_weights_gets_one_line(refused, own_model):
+    weights = own_model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     status, said = refused(model_name_or_path="model")
     assert status == 2 and "model/model.safetensors are not whole" in said
@@ -189,11 +215,9 @@ def test_a_model_folder_without_whole_weights_gets_one_line(refused, model_folde
     assert status == 2 and "no weights in model: expected model.safetensors" in said
 
 
-def test_cut_weights_of_torch_get_one_line(refused, model_folder, tmp_path):
-    folder = tmp_path / "model"
-    shutil.copytree(model_folder, folder)
-    (folder / "model.safetensors").unlink()
-    weights = folder / "pytorch_model.bin"
+def test_cut_weights_of_torch_get_one_line(refused, own_model):
+    (own_model / "model.safetensors").unlink()
+    weights = own_model / "pytorch_model.bin"
     torch.save({"a": torch.ones(100)}, weights)
     whole = weights.read_bytes()
     assert refused(model_name_or_path="model")[0] == 0
@@ -203,9 +227,8 @@ def test_cut_weights_of_torch_get_one_line(refused, model_folder, tmp_path):
         assert status == 2 and "model/pytorch_model.bin are not whole" in said
 
 
-def test_a_setting_that_the_chat_template_does_not_read_gets_one_line(refused, model_folder, tmp_path):
-    shutil.copytree(model_folder, tmp_path / "model")
-    (tmp_path / "model" / "chat_template.jinja").write_text("{{ messages[0].content }}{{ enable_thinking }}")
+def test_a_setting_that_the_chat_template_does_not_read_gets_one_line(refused, own_model):
+    (own_model / "chat_template.jinja").write_text("{{ messages[0].content }}{{ enable_thinking }}")
     given = {"model_name_or_path": "model", "prompt_format": "chat"}
     assert refused(**given, chat_template_kwargs={"enable_thinking": False})[0] == 0
     status, said = refused(**given, chat_template_kwargs={"thinks": False})

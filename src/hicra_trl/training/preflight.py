@@ -19,6 +19,7 @@ from transformers.integrations import get_reporting_integration_callbacks
 from transformers.utils import CONFIG_NAME
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
+from ..disk import from_pretrained
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..terminal import first_line
 from .arguments import RunArguments
@@ -123,7 +124,8 @@ def check_folder(folder: Path) -> None:
 def check_tokenizer(config: HICRAConfig, model_args: ModelConfig, grams: StrategicGrams) -> PreTrainedTokenizerBase:
     """The tokenizer of the model; raises `ValueError` or `OSError` if it is none that completions end and plan by."""
     name = str(model_args.model_name_or_path)
-    tokenizer = AutoTokenizer.from_pretrained(
+    tokenizer = from_pretrained(
+        AutoTokenizer,
         name,
         revision=model_args.model_revision,
         trust_remote_code=config.trust_remote_code,
@@ -144,7 +146,8 @@ def check_chat(
         return
     processor = tokenizer
     if tokenizer.chat_template is None:
-        processor = AutoProcessor.from_pretrained(
+        processor = from_pretrained(
+            AutoProcessor,
             name,
             revision=model_args.model_revision,
             trust_remote_code=config.trust_remote_code,
@@ -174,10 +177,12 @@ def check_model(config: HICRAConfig, model_args: ModelConfig) -> None:
         check_weights(Path(name))
     kwargs = {"trust_remote_code": config.trust_remote_code, "attn_implementation": model_args.attn_implementation}
     kwargs |= {"revision": model_args.model_revision, **(config.model_init_kwargs or {})}
-    model_config = AutoConfig.from_pretrained(
-        name, revision=kwargs["revision"], trust_remote_code=kwargs["trust_remote_code"]
+    model_config = from_pretrained(
+        AutoConfig, name, revision=kwargs["revision"], trust_remote_code=kwargs["trust_remote_code"]
     )
-    architecture = getattr(transformers, (model_config.architectures or [""])[0], None)
+    if not model_config.architectures:
+        raise ValueError(f"the config.json of {name} names no architectures: expected the class of the model")
+    architecture = getattr(transformers, model_config.architectures[0], None)
     if architecture is None:  # with code of its own
         return
     try:

@@ -194,6 +194,14 @@ def test_special_tokens_come_from_the_template_or_from_the_tokenizer(folder, tok
         assert prompt.ids == before + tuple(tokenizer(prompt.text).input_ids)
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"version": "9"}'])
+def test_a_broken_tokenizer_is_named(model_folder, tmp_path, content):
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    (folder / "tokenizer.json").write_text(content)
+    with pytest.raises(ValueError, match=f"cannot read {folder} by AutoTokenizer: "):
+        TransformersEngine(settings(folder), images=False)
+
+
 def test_a_model_without_a_chat_template_is_named(model_folder):
     with pytest.raises(ValueError, match="has no chat template: expected one, or prompt_format 'text'"):
         TransformersEngine(settings(model_folder, prompt_format="chat"), images=False)

@@ -152,6 +152,12 @@ def test_what_is_no_result_of_a_published_benchmark_is_refused(tmp_path, results
     [
         ("README.md", "---\na: [\n---\n", r"cannot read the metadata of .*README.md: while parsing"),
         ("README.md", "---\nmodel-index: 3\n---\n", r"cannot add results to .*README.md: its model-index is broken"),
+        (
+            "README.md",
+            "---\nmodel-index:\n- results:\n  - {task: {type: a}, dataset: [1], metrics: []}\n---\n",
+            r"cannot add results to .*README.md: its model-index is broken",
+        ),
+        ("README.md", "---\n- a\n---\n", r"cannot read the metadata of .*README.md: "),
         (".eval_results/aime24.yaml", "- value: 3\n", r"cannot add results to .*aime24.yaml: KeyError\('dataset'\)"),
     ],
 )

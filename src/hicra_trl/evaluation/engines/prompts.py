@@ -16,7 +16,7 @@ from jinja2 import TemplateError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTokenizerBase
 
-from ...disk import fingerprint
+from ...disk import fingerprint, from_pretrained
 from ...rewards.boxed import BOXED_INSTRUCTION
 from ...terminal import first_line
 from ..problems.images import IMAGE_MARK, EncodedImage, split_at_images
@@ -130,14 +130,14 @@ class Renderer:
             except (SafetensorError, OSError) as error:
                 raise ValueError(f"cannot read {file}: {first_line(error)}") from error
         try:
-            self.config = AutoConfig.from_pretrained(args.model, **source)
+            self.config = from_pretrained(AutoConfig, args.model, **source)
             if images:
-                self.processor = AutoProcessor.from_pretrained(args.model, mistral_format=False, **source)
+                self.processor = from_pretrained(AutoProcessor, args.model, mistral_format=False, **source)
                 if isinstance(self.processor, PreTrainedTokenizerBase):
                     raise ValueError(f"{args.model} does not see: expected a model for the images of the benchmarks")
                 self.tokenizer = self.processor.tokenizer
             else:
-                self.tokenizer = AutoTokenizer.from_pretrained(args.model, mistral_format=False, **source)
+                self.tokenizer = from_pretrained(AutoTokenizer, args.model, mistral_format=False, **source)
         except OSError as error:
             reason = first_line(error)
             raise ValueError(f"no model {args.model!r}: expected a folder or a model on the Hub ({reason})") from error

@@ -198,7 +198,7 @@ def _read_card(card: Path) -> dict[str, Any]:
         return {}
     try:
         return metadata_load(card) or {}
-    except yaml.YAMLError as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise ValueError(f"cannot read the metadata of {card}: {' '.join(str(error).split())}") from error
 
 
@@ -218,7 +218,7 @@ def _merged_index(index: Any, new: list[EvalResult], model_name: str, card: Path
             replaced = {metric["type"] for metric in result["metrics"]}
             kept = [_without(old, replaced) if _about(old) == _about(result) else old for old in kept]
         return [first | {"results": [*filter(lambda old: old["metrics"], kept), *made["results"]]}, *others]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"cannot add results to {card}: its model-index is broken ({error!r})") from error
 
 
@@ -234,6 +234,6 @@ def _merged_entries(file: Path, new: EvalResultEntry) -> list[dict[str, Any]]:
     try:
         old = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else []
         kept = [e for e in old or [] if (e["dataset"]["id"], e["dataset"]["task_id"]) != (new.dataset_id, new.task_id)]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"cannot add results to {file}: {' '.join(repr(error).split())}") from error
     return [*kept, *eval_result_entries_to_yaml([new])]

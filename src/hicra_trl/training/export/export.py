@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from httpx import HTTPError
 from huggingface_hub import HfApi, ModelCard
 from huggingface_hub.errors import HFValidationError
@@ -22,6 +23,7 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME
 
+from ...disk import from_pretrained
 from ...terminal import first_line
 from ..runs.files import CONFIG_FILE, LEXICON_FOLDER, MANIFEST_FILE
 from .shards import read_fsdp, read_zero
@@ -54,6 +56,9 @@ def export(trained: Trained, output_dir: str | Path) -> Path:
     target = Path(output_dir).absolute()
     check_target(target)
     target.parent.mkdir(parents=True, exist_ok=True)
+    card = _read_card(trained)
+    # Of a text model this is its tokenizer.
+    processor = _from_saved_or_base(AutoProcessor, trained, "tokenizer_config.json", mistral_format=False)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         folder = Path(scratch, "model")
         folder.mkdir()
@@ -61,14 +66,12 @@ def export(trained: Trained, output_dir: str | Path) -> Path:
             _copy_model(trained, folder)
         else:
             _assemble(trained, Path(scratch)).save_pretrained(folder)
-        # Of a text model this is its tokenizer.
-        processor = _from_saved_or_base(AutoProcessor, trained, "tokenizer_config.json", mistral_format=False)
         processor.save_pretrained(folder)
         shutil.copytree(trained.folder / LEXICON_FOLDER, folder / LEXICON_FOLDER)
         for name in (CONFIG_FILE, MANIFEST_FILE):
             if (trained.run / name).is_file():
                 shutil.copyfile(trained.run / name, folder / name)
-        _card(trained, AutoConfig.from_pretrained(folder).dtype).save(folder / CARD_FILE)
+        _complete(card, trained, AutoConfig.from_pretrained(folder).dtype).save(folder / CARD_FILE)
         folder.rename(target)
     return Path(output_dir)
 
@@ -174,22 +177,28 @@ def _from_saved_or_base(kind: type, trained: Trained, file: str, **kwargs: Any) 
     """Loads from the checkpoint or the run, whichever has `file`, or else what the training started from."""
     for folder in (trained.folder, trained.run):
         if (folder / file).is_file():
-            return kind.from_pretrained(folder, trust_remote_code=trained.trusts_remote_code, **kwargs)
+            return from_pretrained(kind, folder, trust_remote_code=trained.trusts_remote_code, **kwargs)
     return _from_base(kind, trained, **kwargs)
 
 
 def _from_base(kind: type, trained: Trained, **kwargs: Any) -> Any:
     name, revision = trained.base
     try:
-        return kind.from_pretrained(name, revision=revision, trust_remote_code=trained.trusts_remote_code, **kwargs)
+        return from_pretrained(kind, name, revision=revision, trust_remote_code=trained.trusts_remote_code, **kwargs)
     except (OSError, ValueError) as error:
         raise ValueError(f"cannot load the base {name!r}: {first_line(error)}") from error
 
 
-def _card(trained: Trained, dtype: torch.dtype | str | None) -> ModelCard:
-    """The card of the run, with a section on where the weights come from."""
+def _read_card(trained: Trained) -> ModelCard:
     file = trained.run / CARD_FILE
-    card = ModelCard.load(file) if file.is_file() else ModelCard(f"---\n---\n\n# {trained.run.name}\n")
+    try:
+        return ModelCard.load(file) if file.is_file() else ModelCard(f"---\n---\n\n# {trained.run.name}\n")
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        raise ValueError(f"cannot read the model card {file}: {first_line(error)}") from error
+
+
+def _complete(card: ModelCard, trained: Trained, dtype: torch.dtype | str | None) -> ModelCard:
+    """The card of the run, with a section on where the weights come from."""
     data: Any = card.data
     sentences = [f"These are the weights after step {trained.step} of the run `{trained.run.name}`, in {dtype}."]
     if trained.form in _SHARDS:
@@ -200,7 +209,7 @@ def _card(trained: Trained, dtype: torch.dtype | str | None) -> ModelCard:
         shown = Path(name).name if is_local else f"{name}@{revision or 'main'}"
         sentences.append(f"The adapter that was trained is part of them; its base was `{shown}`.")
         data.base_model = None if is_local else name
-        data.tags = [tag for tag in data.tags or [] if tag != "lora" and "adapter" not in tag]
+        data.tags = [tag for tag in data.tags or [] if tag != "lora" and "adapter" not in str(tag)]
     data.library_name = "transformers"
     section = f"## Export\n\n{' '.join(sentences)} Exported by hicra-trl {version('hicra-trl')}.\n\n"
     marker = "### Framework versions"
