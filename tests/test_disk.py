@@ -26,7 +26,7 @@ def test_an_interrupted_write_leaves_what_was_there(tmp_path):
     save_whole(file, lambda part: part.write_bytes(b"whole"))
     with pytest.raises(RuntimeError, match="the disk is full"):
         save_whole(file, write)
-    assert file.read_bytes() == b"whole"
+    assert file.read_bytes() == b"whole" and list(file.parent.iterdir()) == [file]
 
 
 def test_a_text_is_written_with_the_folders_above_it_and_nothing_beside_it(tmp_path):
