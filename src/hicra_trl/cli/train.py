@@ -14,6 +14,7 @@ import yaml
 from trl import ModelConfig
 
 from ..fields import check_fields
+from ..gguf import commit_of, find_gguf, is_gguf
 from ..grams import StrategicGrams
 from ..terminal import first_line
 from ..training import preflight
@@ -141,8 +142,11 @@ def parse(argv: list[str]) -> Job:
 
 
 def resolve(job: Job) -> Job:
-    """Makes the playground's base model and problems where the recipe names them, and takes their paths."""
+    """Makes the playground's base model and problems where the recipe names them, and pins a GGUF file on the Hub."""
     model, data = job.model_args.model_name_or_path, job.run_args.dataset_name
+    if is_gguf(str(model)) and (commit := commit_of(find_gguf(str(model), job.model_args.model_revision))):
+        model_args = replace(job.model_args, model_revision=commit)
+        job = replace(job, recipe=job.recipe | {"model_revision": commit}, model_args=model_args)
     if PLAYGROUND not in (model, data):
         return job
     from ..playground.experiment import prepare

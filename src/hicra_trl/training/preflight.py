@@ -1,6 +1,7 @@
 """What would stop a run later is found before anything is launched."""
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -18,6 +19,7 @@ from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTok
 from transformers.integrations import get_reporting_integration_callbacks
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
+from ..gguf import plain_model
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..terminal import first_line
 from .arguments import RunArguments
@@ -44,9 +46,11 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
     Raises:
         `ValueError` or `OSError`: for what is wrong.
     """
-    name, revision = str(model_args.model_name_or_path), model_args.model_revision
     check_packages(config, model_args)
     check_folder(Path(config.output_dir))
+    revision = model_args.model_revision
+    name = plain_model(str(model_args.model_name_or_path), revision)
+    model_args = replace(model_args, model_name_or_path=name)
     tokenizer = AutoTokenizer.from_pretrained(
         name, revision=revision, trust_remote_code=config.trust_remote_code, mistral_format=False
     )
