@@ -1,12 +1,15 @@
 """Models in GGUF files: what was written comes back, whole or not at all, and every command takes it."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from tokenizers import decoders
 from transformers import (
     AutoModelForCausalLM,
@@ -19,7 +22,11 @@ from transformers import (
 
 from gguf_files import merges, write_gguf
 from hicra_trl import gguf
+from hicra_trl.cli import eval as eval_command
+from hicra_trl.cli import main, train
 from hicra_trl.grams import PlanningTokenLabeler
+from loopback_hub import LoopbackHub
+from training.tiny_run import train_here, write_recipe
 
 
 TEMPLATE = "{% for turn in messages %}<pad>{{ turn.role }}:{{ turn.content }}<pad>\n{% endfor %}"
@@ -162,3 +169,138 @@ def test_of_several_processes_one_dequantizes(write):
     assert outs[0] == outs[1] and Path(outs[0].strip(), "model.safetensors").is_file()
     assert sum(err.count(f"dequantizing {file} into") for err in errs) == 1
     assert gguf.plain_model(file) == outs[0].strip()
+
+
+LORA = {"use_peft": True, "lora_r": 4, "lora_target_modules": ["q_proj", "v_proj"], "max_steps": 2, "save_steps": 2}
+
+
+@pytest.fixture
+def checked(write, lexicon_file, tmp_path, monkeypatch, capsys):
+    """What `hicra train` says of a recipe with a GGUF file as its base; nothing is launched."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "launch", lambda job: 0)
+    monkeypatch.syspath_prepend(Path(__file__).parent / "training")
+
+    def check(*argv, **fields):
+        write_recipe(tmp_path, "tiny.gguf", lexicon_file, **{**LORA, **fields})
+        try:
+            status = train.run(["--config", "recipe.yaml", *argv])
+        except SystemExit as stopped:
+            status = stopped.code
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return check
+
+
+def test_a_run_from_a_file_is_trained_recorded_and_exported(write, checked, tmp_path, monkeypatch):
+    write()
+    status, _, said = checked()
+    assert status == 0 and "dequantizing tiny.gguf into" in said
+    train_here(monkeypatch, tmp_path, "--config", "recipe.yaml")
+    recipe = yaml.safe_load(Path("run/resolved_config.yaml").read_text())
+    assert recipe["model_name_or_path"] == "tiny.gguf"
+    # Again after its plain folder is gone: checked by what it was when the run began.
+    folder = Path(gguf.plain_model("tiny.gguf"))
+    shutil.rmtree(folder)
+    status, _, said = checked(
+        "--output_dir", "run", "--resume_from_checkpoint", "run/checkpoint-2", "--max_steps", "4"
+    )
+    assert status == 0 and "dequantizing" in said and folder.is_dir()
+    shutil.rmtree(folder)
+    assert main.main(["export", "run", "--output_dir", "exported"]) == 0
+    exported, base = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in ("exported", folder))
+    changed = [name for name in base if not torch.equal(base[name], exported[name])]
+    assert len(changed) == 4 and all("q_proj" in name or "v_proj" in name for name in changed)
+
+
+def test_a_file_that_changed_is_not_gone_on_with(write, checked, models, monkeypatch, tmp_path):
+    write()
+    checked()
+    train_here(monkeypatch, tmp_path, "--config", "recipe.yaml")
+    monkeypatch.setitem(models, "llama", LlamaForCausalLM(models["llama"].config))
+    write()
+    status, _, said = checked("--resume_from_checkpoint", "run/checkpoint-2", "--max_steps", "4")
+    assert status == 2 and "has changed since the run began: expected fingerprint" in said.splitlines()[-1]
+
+
+def test_a_dry_run_reads_the_file_and_dequantizes_nothing(write, checked, tmp_path, models):
+    write()
+    status, said, _ = checked("--dry_run")
+    parameters = models["llama"].num_parameters() / 1e9
+    assert status == 0 and f"tiny.gguf, {parameters:.2f} billion parameters, LoRA of" in said
+    assert next(line.split() for line in said.splitlines() if line.startswith("download")) == ["download", "nothing"]
+    assert not (tmp_path / "assets").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "eval"])
+@pytest.mark.parametrize("changes, fields, said", [
+    ({"without": ["tokens"]}, {}, "it holds no tokenizer"),
+    ({"architecture": "mamba9"}, {}, "architecture mamba9 is not supported yet"),
+    ({}, {"prompt_format": "chat"}, "has no chat template: expected one, or"),
+])  # fmt: skip
+def test_a_command_says_in_one_line_what_is_wrong_with_a_file(
+    command, changes, fields, said, write, checked, capsys, tmp_path
+):
+    write(**changes)
+    if command == "train":
+        status, _, err = checked(**fields)
+    else:
+        write_recipe(tmp_path, "tiny.gguf", "paper")
+        with pytest.raises(SystemExit) as stopped:
+            eval_command.run(evaluation(**fields))
+        status, err = stopped.value.code, capsys.readouterr().err
+    assert status == 2 and err.splitlines()[-1].startswith(f"hicra {command}: ") and said in err.splitlines()[-1]
+    assert not (tmp_path / "run").exists() and not (tmp_path / "evaluated").exists()
+
+
+def evaluation(**fields):
+    fields = {
+        "model": "tiny.gguf", "benchmarks": "sums", "override": "sums.dataset=problems.jsonl", "max_items": 3,
+        "prompt_format": "text", "max_tokens": 4, "output_dir": "evaluated", **fields,
+    }  # fmt: skip
+    return [part for name, value in fields.items() for part in (f"--{name}", str(value))]
+
+
+def test_a_file_is_evaluated_as_its_plain_folder_is(write, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write()
+    write_recipe(tmp_path, "tiny.gguf", "paper")
+    assert eval_command.run([*evaluation(), "--dry_run", "true"]) == 0
+    shown = capsys.readouterr().out
+    assert "first prompt:\n0 + 1?" in shown and "tiny.gguf, from the Hub" not in shown
+    assert not (tmp_path / "assets").exists()
+    assert eval_command.run(evaluation()) == 0
+    assert eval_command.run(evaluation(model=gguf.plain_model("tiny.gguf"), output_dir="plain")) == 0
+    sampled = [(tmp_path / folder / "samples" / "sums.jsonl").read_text() for folder in ("evaluated", "plain")]
+    assert sampled[0] == sampled[1] and sampled[0].count("\n") == 3
+    # Nothing is left to be sampled, so nothing is loaded.
+    shutil.rmtree(tmp_path / "assets")
+    assert eval_command.run(evaluation()) == 0
+    assert not (tmp_path / "assets").exists()
+
+
+PINNED = """
+import json, sys
+from hicra_trl.cli import train
+from hicra_trl.gguf import plain_model
+
+job = train.resolve(train.parse(["--config", "recipe.yaml"]))
+print(json.dumps([job.recipe["model_name_or_path"], job.recipe["model_revision"], job.model_args.model_revision]))
+print(plain_model("tester/models:small/tiny.gguf"))
+"""
+
+
+def test_a_file_on_the_hub_is_taken_at_the_commit_at_which_the_run_begins(write, lexicon_file, tmp_path):
+    content = write().read_bytes()
+    write_recipe(tmp_path, "tester/models:small/tiny.gguf", lexicon_file)
+    with LoopbackHub() as hub:
+        commit = hub.put("tester/models", "model", {"small/tiny.gguf": content})
+        environment = {**hub.environment(tmp_path / "home"), "HF_ASSETS_CACHE": str(tmp_path / "assets")}
+        done = subprocess.run(
+            [sys.executable, "-c", PINNED], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+    assert done.returncode == 0, done.stderr[-3000:]
+    recipe, folder = done.stdout.splitlines()
+    assert json.loads(recipe) == ["tester/models:small/tiny.gguf", commit, commit]
+    assert Path(folder, "model.safetensors").is_file()
