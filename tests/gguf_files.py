@@ -47,7 +47,9 @@ def write_gguf(path, model, tokenizer, architecture=None, without=(), **metadata
         if name in without:
             continue
         key = name if "." in name else f"tokenizer.ggml.{name}"
-        if isinstance(value, str):
+        if isinstance(value, bool):
+            writer.add_bool(key, value)
+        elif isinstance(value, str):
             writer.add_string(key, value)
         elif isinstance(value, list):
             writer.add_array(key, value)

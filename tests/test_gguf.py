@@ -94,6 +94,13 @@ def test_a_completion_ends_where_the_template_ends_a_turn_and_where_the_file_say
     assert said == "<pad>user:So?<pad>\n" and read(said).input_ids[0] == 0
 
 
+@pytest.mark.parametrize("opens", [False, True])
+def test_a_text_begins_as_the_file_says(opens, write, tmp_path):
+    read = AutoTokenizer.from_pretrained(gguf.dequantize(write(add_bos_token=opens), tmp_path / "plain"))
+    assert read("so").input_ids[:-1] == ([0] if opens else [])
+    assert read("so", add_special_tokens=False).input_ids[:-1] == []
+
+
 def test_tokens_of_a_users_own_are_whole_in_a_prompt(write, tokenizer):
     index = tokenizer.convert_tokens_to_ids("Ġwait")
     kinds = [3, 3, *[1] * (len(tokenizer) - 2)]
@@ -296,7 +303,7 @@ def test_a_file_on_the_hub_is_taken_at_the_commit_at_which_the_run_begins(write,
     write_recipe(tmp_path, "tester/models:small/tiny.gguf", lexicon_file)
     with LoopbackHub() as hub:
         commit = hub.put("tester/models", "model", {"small/tiny.gguf": content})
-        environment = {**hub.environment(tmp_path / "home"), "HF_ASSETS_CACHE": str(tmp_path / "assets")}
+        environment = {**os.environ, **hub.environment(tmp_path / "home"), "HF_ASSETS_CACHE": str(tmp_path / "assets")}
         done = subprocess.run(
             [sys.executable, "-c", PINNED], cwd=tmp_path, env=environment, capture_output=True, text=True
         )

@@ -12,7 +12,7 @@ from huggingface_hub import cached_assets_path, hf_hub_download
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import WeakFileLock
 from jinja2 import TemplateError
-from tokenizers import AddedToken, decoders
+from tokenizers import AddedToken, decoders, processors
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
 from transformers.utils.hub import extract_commit_hash
 
@@ -184,6 +184,10 @@ def _repair(tokenizer: PreTrainedTokenizerFast, facts: dict[str, Any]) -> list[i
         backend.decoder = decoders.ByteLevel()
     tokenizer.clean_up_tokenization_spaces = False
     tokenizer.bos_token, tokenizer.eos_token = named("bos"), named("eos")
+    start = tokenizer.bos_token
+    if start is not None and facts.get("tokenizer.ggml.add_bos_token", facts["tokenizer.ggml.model"] == "llama"):
+        special = [(start, tokens.index(start))]
+        backend.post_processor = processors.TemplateProcessing(single=[start, "$A"], special_tokens=special)
     of_text = [token for token in _ENDS_OF_TEXT if token in control]
     ends = [_turn_end(tokenizer, control), named("eos"), named("eot"), *of_text]
     ends = list(dict.fromkeys(end for end in ends if end is not None))
