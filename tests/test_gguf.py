@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -147,6 +148,18 @@ def test_what_cannot_be_read_is_said_in_one_line_and_leaves_nothing(changes, dam
     assert str(refused.value).startswith(f"cannot read {file}: ") and said in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not [path for path in (tmp_path / "assets").rglob("*") if path.is_dir() and path.name.startswith("tiny")]
+
+
+def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(write, tmp_path):
+    file, limits = write(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(ValueError, match=r"cannot write .*tiny-") as refused:
+            gguf.plain_model(str(file))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(refused.value) and not [*(tmp_path / "assets").rglob("*.part")]
+    Path(gguf.plain_model(str(file)), "model.safetensors").stat()
 
 
 def test_a_missing_package_is_named_with_what_installs_it(write, monkeypatch):

@@ -1,9 +1,9 @@
 """Models in GGUF files: dequantized once, into a plain folder that training, evaluation and export take."""
 
 import hashlib
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from huggingface_hub import cached_assets_path, hf_hub_download
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import WeakFileLock
 from jinja2 import TemplateError
+from safetensors import SafetensorError
 from tokenizers import AddedToken, decoders, processors
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
 from transformers.utils.hub import extract_commit_hash
@@ -89,8 +90,13 @@ def plain_model(name: str, revision: str | None = None) -> str:
     with WeakFileLock(f"{folder}.lock"):
         if not folder.is_dir():
             say(f"dequantizing {name} into {folder}")
-            with TemporaryDirectory(dir=folder.parent, prefix=".part-") as part:
-                dequantize(file, Path(part, "model")).rename(folder)
+            part = folder.with_name(f"{folder.name}.part")
+            # What was killed left a part.
+            shutil.rmtree(part, ignore_errors=True)
+            try:
+                dequantize(file, part).rename(folder)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
     return str(folder)
 
 
@@ -108,8 +114,8 @@ def dequantize(file: Path, folder: Path) -> Path:
         `Path`: the folder.
 
     Raises:
-        `ValueError`: if the package gguf is missing, or the file has no tokenizer, lacks weights, is broken, or is of
-            an architecture that Transformers does not read.
+        `ValueError`: if the package gguf is missing, if the file has no tokenizer, lacks weights, is broken, or is of
+            an architecture that Transformers does not read, or if the folder cannot be written.
     """
     _, tokenizer, ends = read_gguf(file)
     try:
@@ -136,8 +142,11 @@ def dequantize(file: Path, folder: Path) -> Path:
         config.bos_token_id, config.pad_token_id = tokenizer.bos_token_id, tokenizer.pad_token_id
         config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.eos_token_id = ends
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    try:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"cannot write {folder}: {first_line(error)}") from error
     return folder
 
 
