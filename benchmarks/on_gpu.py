@@ -45,11 +45,12 @@ from trl import GRPOConfig, GRPOTrainer, ModelConfig
 import engine
 from growth import RealText
 from hicra_trl import BoxedAccuracyReward, HICRAConfig, HICRATrainer
+from hicra_trl.gguf import plain_model
 from hicra_trl.grams import PlanningTokenLabeler, StrategicGrams
 from hicra_trl.training.dry_run.architectures import load_architecture
 from hicra_trl.training.dry_run.memory import GIB, Workload, activation_bytes, head_bytes, state_bytes
 from labeler import generated, train_tokenizer
-from smollm2 import INSTRUCTION, demonstrations, plain_folder
+from smollm2 import INSTRUCTION, demonstrations
 from step_overhead import OWN_PHASES, alternate, train
 from sums import problems
 from worlds import SHAPES, published, random_weights
@@ -367,7 +368,7 @@ def learning(results, sizes, folder, model):
     if model is None:
         print("learning needs --model, a folder or a .gguf file of SmolLM2-135M-Instruct: left out", flush=True)
         return
-    model = plain_folder(model, folder) if model.suffix == ".gguf" else model
+    model = plain_model(str(model))
     # Sampling leaves most of a card idle, so the runs share it.
     started = {}
     for seed in sizes.seeds:

@@ -32,10 +32,10 @@ MARKS = {
     "ranks": """engines/test_ranks.py engines/vllm/test_ranks.py dynamics/test_meter.py::test_two_ranks
         training/sampling/test_dynamic_sampling.py::test_groups_may_lie""",
     "training": """training/test_trainer.py training/test_peft.py training/test_push_to_hub.py
-        training/test_held_out.py training/test_hostile_rewards.py training/test_newest_trl.py
+        training/test_held_out.py training/test_smollm2.py training/test_hostile_rewards.py training/test_newest_trl.py
         training/upstream/test_vision.py training/export/test_export.py training/sampling training/runs
         recipes/test_recipe_steps.py playground/test_pretrain.py benchmarks/test_on_gpu.py cli/test_cli.py
-        test_readme.py""",
+        test_readme.py test_gguf.py::test_a_run test_gguf.py::test_a_file_that""",
     "browser": "analysis/test_report.py::test_a_browser",
     "slow": """cli/test_mining_commands.py cli/test_eval.py::test_results_are_pushed evaluation/report/test_hub.py
         grams/test_hub.py metrics/test_metrics.py::test_each_folder recipes/test_recipe_plans.py
@@ -43,7 +43,7 @@ MARKS = {
         rewards/test_grader.py rewards/test_strangers.py rewards/equality/test_values.py
         training/credit/test_controls.py training/test_rewards.py evaluation/test_evaluate.py playground/test_traces.py
         grams/test_lexicon.py::test_every_letter
-        grams/test_real_tokenizers.py""",
+        grams/test_real_tokenizers.py test_gguf.py::test_of_several test_gguf.py::test_a_file_on_the_hub""",
 }
 # Words that the tokenizer has whole, so that a model which samples at random writes strategic grams often.
 LEXICON = ("so", "but", "wait", "now", "let's", "so wait", "but now", "next", "thus")

@@ -11,6 +11,8 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+import smollm2
+from hicra_trl.gguf import read_gguf
 from registry import Package
 
 from .oracle import Oracle, to_bytes
@@ -62,6 +64,11 @@ def _tekken(folder: Path) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=backend)
 
 
+def _of_gguf(folder: Path) -> PreTrainedTokenizerFast:
+    [file] = folder.glob("*.gguf")
+    return read_gguf(file)[1]
+
+
 def _sentencepiece(folder: Path) -> PreTrainedTokenizerFast:
     """From its pieces alone, with Llama 2's decoder, which Transformers gives it too."""
     import sentencepiece
@@ -100,6 +107,7 @@ REAL = {
     ),
     "gpt-oss": _family("gptoss", "gpt_oss", "c96bd71f681401990116cf005a7525a21c6ae8f175ac6383ef00194b9d35e014"),
     "GPT-2": Family(_GPT2, _gpt2),
+    "SmolLM2": Family(smollm2.PACKAGE, _of_gguf),
     "Mistral v3": Family(_MISTRAL, _sentencepiece, byte_level=False),
     "Mistral Small 3": Family(_MISTRAL, _tekken),
 }

@@ -4,7 +4,8 @@ from hicra_trl.training import HICRAConfig
 
 
 def vowel_share(completions, **kwargs):
-    return [sum(char in "aeiou" for char in text) / (1 + len(text)) for text in completions]
+    texts = [completion if isinstance(completion, str) else completion[-1]["content"] for completion in completions]
+    return [sum(char in "aeiou" for char in text) / (1 + len(text)) for text in texts]
 
 
 def settings(folder, **overrides):

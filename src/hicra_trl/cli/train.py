@@ -14,6 +14,7 @@ import yaml
 from trl import ModelConfig
 
 from ..fields import check_fields
+from ..gguf import commit_of, find_gguf, is_gguf
 from ..grams import StrategicGrams
 from ..terminal import first_line
 from ..training import preflight
@@ -136,8 +137,12 @@ def parse(argv: list[str]) -> Job:
 
 
 def resolve(job: Job) -> Job:
-    """Takes the paths of the playground's base model and problems where the recipe names them, and makes them."""
+    """The job with the paths of the playground's base and problems, made where need be, and with a GGUF file pinned."""
     model, data = job.model_args.model_name_or_path, job.run_args.dataset_name
+    if is_gguf(str(model)) and not job.asked.dry_run:
+        commit = commit_of(find_gguf(str(model), job.model_args.model_revision)) or job.model_args.model_revision
+        model_args = replace(job.model_args, model_revision=commit)
+        job = replace(job, recipe=job.recipe | {"model_revision": commit}, model_args=model_args)
     if PLAYGROUND not in (model, data):
         return job
     from ..playground.experiment import World, prepare

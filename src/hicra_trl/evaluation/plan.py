@@ -39,7 +39,7 @@ def _first_prompt(args: EvalArguments, tasks: Sequence[Task]) -> str:
 
 
 def _whence(args: EvalArguments) -> str:
-    if args.base_url or Path(args.model).is_dir():
+    if args.base_url or Path(args.model).exists():
         return ""
     return ", pretrained where it is not there yet" if args.model == PLAYGROUND else ", from the Hub"
 

@@ -31,7 +31,8 @@ class EvalArguments(Checked):
 
     Args:
         model (`str`, *optional*, defaults to `""`):
-            A folder, a model on the Hub, `"playground"` for the playground's base, or the name that a server knows.
+            A folder, a model on the Hub, a GGUF file as `path.gguf` or `user/repo:file.gguf`, `"playground"` for the
+            playground's base, or the name that a server knows.
         model_revision (`str`, *optional*):
             Branch, tag or commit of a model on the Hub.
         trust_remote_code (`bool`, *optional*, defaults to `False`):

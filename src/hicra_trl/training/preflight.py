@@ -1,6 +1,7 @@
 """What would stop a run later is found before anything is launched."""
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -20,6 +21,7 @@ from transformers.utils import CONFIG_NAME
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
 from ..disk import from_pretrained
+from ..gguf import plain_model
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..terminal import first_line
 from .arguments import RunArguments
@@ -49,9 +51,12 @@ def check(
     Raises:
         `ValueError` or `OSError`: for what is wrong.
     """
-    name = str(model_args.model_name_or_path)
     check_packages(config, model_args, is_dry)
     check_folder(Path(config.output_dir))
+    name = str(model_args.model_name_or_path)
+    if not is_dry:
+        name = plain_model(name, model_args.model_revision)
+        model_args = replace(model_args, model_name_or_path=name)
     tokenizer = None
     if not is_dry or Path(name, CONFIG_NAME).is_file():
         tokenizer = check_tokenizer(config, model_args, grams)

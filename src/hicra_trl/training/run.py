@@ -8,6 +8,7 @@ from httpx import HTTPError
 from transformers import AutoProcessor, PrinterCallback, ProgressCallback
 from trl import ModelConfig, TrlParser, get_peft_config, get_quantization_config
 
+from ..gguf import plain_model
 from ..terminal import first_line
 from .arguments import RunArguments
 from .callbacks import ProblemCallback, SummaryCallback
@@ -88,6 +89,7 @@ def main() -> None:
         os.environ["HF_TOKEN"], config.hub_token = config.hub_token, None
     # Now: the trainer completes its configuration.
     recipe = resolved_recipe(run_args, config, model_args) | recipe_environment(sys.argv)
+    model_args.model_name_or_path = plain_model(str(model_args.model_name_or_path), model_args.model_revision)
     checkpoint = resume_point(config)
     prepare_cpu_ranks(PartialState())
     inputs = load_inputs(run_args, config)

@@ -17,6 +17,8 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTokenizerBase
 
 from ...disk import fingerprint, from_pretrained
+from ...gguf import find_gguf, is_gguf, read_gguf
+from ...gguf import fingerprint as file_fingerprint
 from ...rewards.boxed import BOXED_INSTRUCTION
 from ...terminal import first_line
 from ..problems.images import IMAGE_MARK, EncodedImage, split_at_images
@@ -129,15 +131,20 @@ class Renderer:
                     pass
             except (SafetensorError, OSError) as error:
                 raise ValueError(f"cannot read {file}: {first_line(error)}") from error
+        reader: Any  # a processor, where there are images; read_gguf gives none
         try:
-            self.config = from_pretrained(AutoConfig, args.model, **source)
-            if images:
-                self.processor = from_pretrained(AutoProcessor, args.model, mistral_format=False, **source)
-                if isinstance(self.processor, PreTrainedTokenizerBase):
-                    raise ValueError(f"{args.model} does not see: expected a model for the images of the benchmarks")
-                self.tokenizer = self.processor.tokenizer
+            if is_gguf(args.model):
+                self.config, reader, _ = read_gguf(find_gguf(args.model, args.model_revision))
             else:
-                self.tokenizer = from_pretrained(AutoTokenizer, args.model, mistral_format=False, **source)
+                self.config = from_pretrained(AutoConfig, args.model, **source)
+                kind = AutoProcessor if images else AutoTokenizer
+                reader = from_pretrained(kind, args.model, mistral_format=False, **source)
+            if not images:
+                self.tokenizer = reader
+            elif isinstance(reader, PreTrainedTokenizerBase):
+                raise ValueError(f"{args.model} does not see: expected a model for the images of the benchmarks")
+            else:
+                self.processor, self.tokenizer = reader, reader.tokenizer
         except OSError as error:
             reason = first_line(error)
             raise ValueError(f"no model {args.model!r}: expected a folder or a model on the Hub ({reason})") from error
@@ -157,6 +164,8 @@ class Renderer:
     @property
     def origin(self) -> dict[str, str]:
         """The commit of a model on the Hub, or what the files of a local one amount to."""
+        if is_gguf(self.args.model):
+            return {"fingerprint": file_fingerprint(find_gguf(self.args.model, self.args.model_revision))}
         folder = Path(self.args.model)
         if folder.is_dir():
             return {"fingerprint": fingerprint(folder)}

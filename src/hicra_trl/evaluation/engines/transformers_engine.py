@@ -12,6 +12,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
+from ...gguf import plain_model
 from ..problems.items import Item
 from ..settings import EvalArguments
 from .engine import Completion, Prompt, Request, stable_seed, token_limit
@@ -100,7 +101,7 @@ class TransformersEngine:
         if self._model is None:
             sees = self.renderer.config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
             model = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_pretrained(
-                self.args.model,
+                plain_model(self.args.model, self.args.model_revision),
                 revision=self.args.model_revision or "main",
                 trust_remote_code=self.args.trust_remote_code,
                 dtype=self.args.dtype,

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...gguf import plain_model
 from ..problems.items import Item
 from ..settings import EvalArguments
 from .engine import Completion, Prompt, Request, stable_seed
@@ -88,7 +89,7 @@ class VLLMEngine:
             except ImportError as error:
                 raise ValueError(f"the engine 'vllm' needs the package vllm, pip install vllm: {error}") from error
             self._llm = LLM(
-                self.args.model,
+                plain_model(self.args.model, self.args.model_revision),
                 revision=self.args.model_revision,
                 tokenizer_revision=self.args.model_revision,
                 trust_remote_code=self.args.trust_remote_code,

@@ -11,6 +11,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, Pre
 from transformers.models.auto.modeling_auto import AutoModelForImageTextToText
 from trl import ModelConfig, get_peft_config
 
+from ...gguf import is_gguf, read_gguf
+
 
 _QWEN3 = {"model_type": "qwen3", "vocab_size": 151936, "num_key_value_heads": 8, "head_dim": 128}
 _QWEN3_600M = _QWEN3 | {
@@ -158,6 +160,10 @@ def load_architecture(model_args: ModelConfig, trust_remote_code: bool = False) 
 
 def _load_config(model_args: ModelConfig, trust_remote_code: bool) -> PreTrainedConfig:
     name, revision = str(model_args.model_name_or_path), model_args.model_revision
+    if is_gguf(name) and Path(name).is_file():
+        config, _, _ = read_gguf(Path(name).absolute())
+        config.dtype = torch.float32
+        return config
     is_folder = Path(name).is_dir()
     if is_folder or isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
         revision = None if is_folder else revision

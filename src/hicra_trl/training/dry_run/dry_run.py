@@ -85,7 +85,7 @@ def _download(run_args: RunArguments, model_args: ModelConfig, architecture: Arc
     datasets += [run_args.held_out_dataset_name, run_args.eval_dataset_name]
     names = [REPOSITORIES.get(name, (name,))[0] for name in datasets if name and not Path(name).exists()]
     model = str(model_args.model_name_or_path)
-    if not Path(model).is_dir():
+    if not Path(model).exists():
         size = f" ({architecture.parameters * architecture.dtype_bytes / 1e9:.1f} GB)" if architecture else ""
         names = [model + size, *names]
     return ", ".join(dict.fromkeys(names)) or "nothing"

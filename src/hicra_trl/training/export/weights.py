@@ -16,6 +16,7 @@ from transformers.utils import (
 )
 
 from ...disk import fingerprint, is_unchanged, read_mapping
+from ...gguf import is_gguf, plain_model
 from ..runs.checkpoints import checkpoints, defect, newest_checkpoint, step_of
 from ..runs.files import CONFIG_FILE, MANIFEST_FILE
 from ..runs.manifest import is_finished, read_manifest
@@ -75,9 +76,13 @@ class Trained:
         """
         file = self.folder / ADAPTER_CONFIG_NAME
         saved = read_mapping(file) if file.is_file() else {}
-        name = saved.get("base_model_name_or_path") or self.recipe.get("model_name_or_path")
+        asked = self.recipe.get("model_name_or_path")
+        name = saved.get("base_model_name_or_path") or asked
         if name is None:
             raise ValueError(f"{self.folder} does not say what was trained: expected {CONFIG_FILE} in {self.run}")
+        if is_gguf(asked or name):
+            # Made again where its plain folder is gone.
+            return plain_model(asked or name, self.recipe.get("model_revision")), None
         # What a branch pointed to when the run began.
         return name, self._recorded.get("commit") or saved.get("revision") or self.recipe.get("model_revision")
 
