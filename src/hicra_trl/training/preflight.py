@@ -10,8 +10,8 @@ from zipfile import is_zipfile
 import torch
 import transformers
 from datasets import Dataset
-from httpx import HTTPError
 from huggingface_hub import HfApi
+from huggingface_hub.errors import HTTPError
 from jinja2 import TemplateError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTokenizerBase, Trainer

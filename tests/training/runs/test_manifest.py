@@ -108,13 +108,15 @@ def test_a_fingerprint_is_of_rows_and_their_order_alone(tmp_path):
 
 
 FIND_COMMITS = """
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig
 from hicra_trl.data.prompts import DataArguments, load_training_prompts
+from hicra_trl.disk import commit
 from hicra_trl.training.runs.provenance import data_record
 
 prompts = load_training_prompts(DataArguments(dataset_name="tester/problems", extra_datasets=["problems.jsonl"]))
 print(data_record(prompts, [])["commits"]["tester/problems"])
-print(AutoModelForCausalLM.from_pretrained("tester/model").config._commit_hash)
+AutoConfig.from_pretrained("tester/model")
+print(commit("tester/model"))
 """
 
 

@@ -16,7 +16,7 @@ from jinja2 import TemplateError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTokenizerBase
 
-from ...disk import fingerprint
+from ...disk import commit, fingerprint
 from ...rewards.boxed import BOXED_INSTRUCTION
 from ...terminal import first_line
 from ..problems.images import IMAGE_MARK, EncodedImage, split_at_images
@@ -160,7 +160,7 @@ class Renderer:
         folder = Path(self.args.model)
         if folder.is_dir():
             return {"fingerprint": fingerprint(folder)}
-        return {"commit": str(self.config._commit_hash)}
+        return {"commit": str(commit(self.args.model, self.args.model_revision))}
 
     def prompt(self, item: Item) -> Prompt:
         """The prompt of an item; raises `ValueError` if the context has no place for a completion."""

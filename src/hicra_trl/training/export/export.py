@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from httpx import HTTPError
 from huggingface_hub import HfApi, ModelCard
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import HFValidationError, HTTPError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
