@@ -14,6 +14,7 @@ from accelerate.utils import ComputeEnvironment, DistributedType
 
 from ..fields import Count, CountOrZero, Range, check_fields
 from ..training.runs.launch import Engine, Launch
+from .parsing import shipped
 
 
 MACHINE_FLAGS = ("machine_rank", "main_process_ip", "main_process_port")
@@ -116,13 +117,6 @@ def unknown_to_accelerate(flags: list[str]) -> list[str]:
     parsed, unknown = _parse(flags)
     # A stray value takes the place of the script.
     return unknown if parsed.training_script == "script" else [*unknown, parsed.training_script]
-
-
-def shipped(name: str) -> Path:
-    """A folder that is shipped: in the repository when the package is installed from there, else in the package."""
-    package = Path(__file__).parents[1]
-    inside = package / name
-    return inside if inside.is_dir() else package.parents[1] / name
 
 
 def config_folder() -> Path:

@@ -28,7 +28,7 @@ from ..training.runs.manifest import is_finished, launch_record, read_manifest, 
 from ..training.runs.processes import run_processes
 from ..training.runs.resume import resume_arguments
 from .launch import check_machines, config_file, launch_arguments, read_launch, unknown_to_accelerate
-from .parsing import one_line_parser, separated, stop
+from .parsing import one_line_parser, separated, stop, with_recipe_file
 from .parsing import parse as parse_fields
 
 
@@ -109,6 +109,7 @@ def parse(argv: list[str]) -> Job:
     """What the command line means; raises `ValueError` or `OSError` where it means nothing."""
     argv = separated(argv)
     command = ["hicra", "train", *argv]
+    argv = with_recipe_file(argv)
     for flag, value in (("--resume", "the folder of a run"), ("--accelerate_config", "a path or a name")):
         if argv[-1] == flag:
             raise ValueError(f"{flag} needs {value}")

@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTok
 from transformers.integrations import get_reporting_integration_callbacks
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
+from ..extras import not_installed
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..terminal import first_line
 from .arguments import RunArguments
@@ -88,15 +89,15 @@ def check(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig, 
 def check_packages(config: HICRAConfig, model_args: ModelConfig) -> None:
     """Raises `ValueError` if a field needs a package that is not there, with what installs it."""
     needed = {
-        "vllm": ("use_vllm", config.use_vllm, "hicra-trl[vllm]"),
-        "peft": ("use_peft", model_args.use_peft, "hicra-trl[peft]"),
-        "deepspeed": ("deepspeed", bool(config.deepspeed), "hicra-trl[deepspeed]"),
-        "liger_kernel": ("use_liger_kernel", config.use_liger_kernel, "liger-kernel"),
-        "bitsandbytes": ("load_in_4bit or load_in_8bit", model_args.load_in_4bit or model_args.load_in_8bit, None),
+        "vllm": ("use_vllm", config.use_vllm),
+        "peft": ("use_peft", model_args.use_peft),
+        "deepspeed": ("deepspeed", bool(config.deepspeed)),
+        "liger_kernel": ("use_liger_kernel", config.use_liger_kernel),
+        "bitsandbytes": ("load_in_4bit or load_in_8bit", model_args.load_in_4bit or model_args.load_in_8bit),
     }
-    for package, (field, is_needed, source) in needed.items():
+    for package, (field, is_needed) in needed.items():
         if is_needed and find_spec(package) is None:
-            raise ValueError(f"{field} needs {package}, which is not installed: pip install '{source or package}'")
+            raise ValueError(f"{field}: {not_installed(package)}")
     try:
         for callback in get_reporting_integration_callbacks(config.report_to):
             callback()

@@ -95,6 +95,9 @@ def test_a_resolved_recipe_reads_back_as_itself(overrides, folder, tmp_path, mon
     (tmp_path / "resolved.yaml").write_text(yaml.safe_dump(once))
     assert resolved_recipe(*parsed("--config", tmp_path / "resolved.yaml")) == once
     assert once["alpha"] == 0.4 and "hub_token" not in once
+    for value in (True, False):
+        changed = parsed("--config", tmp_path / "resolved.yaml", "--gradient_checkpointing", str(value))
+        assert changed[1].gradient_checkpointing is value
 
 
 def test_a_fingerprint_is_of_rows_and_their_order_alone(tmp_path):
