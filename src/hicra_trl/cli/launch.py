@@ -3,6 +3,7 @@
 import json
 import os
 from argparse import ArgumentError, Namespace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from accelerate.commands.config.config_args import ClusterConfig, default_config
 from accelerate.commands.launch import launch_command_parser
 from accelerate.utils import ComputeEnvironment, DistributedType
 
+from ..extras import not_installed
 from ..fields import Count, CountOrZero, Range, check_fields
 from ..training.runs.launch import Engine, Launch
 from .parsing import shipped
@@ -91,13 +93,16 @@ def read_launch(arguments: list[str]) -> Launch:
     )
 
 
-def check_machines(launch: Launch, arguments: list[str]) -> None:
+def check_engine(launch: Launch, arguments: list[str]) -> None:
     """
-    Checks that a launch on several machines says which of them this is and where they meet.
+    Checks that the engine is there, and that a launch on several machines says which of them this is and where they
+    meet.
 
     Raises:
-        `ValueError`: if it does not, or if DeepSpeed would start the other machines by itself.
+        `ValueError`: if not, or if DeepSpeed would start the other machines by itself.
     """
+    if launch.engine.startswith("zero") and find_spec("deepspeed") is None:
+        raise ValueError(f"{launch.name} needs DeepSpeed: {not_installed('deepspeed')}")
     if launch.num_machines == 1:
         return
     flags, _ = _parse(arguments)

@@ -27,7 +27,7 @@ from ..training.runs.launch import Launch, check_checkpoint, launch_environment
 from ..training.runs.manifest import is_finished, launch_record, read_manifest, recipe_environment
 from ..training.runs.processes import run_processes
 from ..training.runs.resume import resume_arguments
-from .launch import check_machines, config_file, launch_arguments, read_launch, unknown_to_accelerate
+from .launch import check_engine, config_file, launch_arguments, read_launch, unknown_to_accelerate
 from .parsing import one_line_parser, separated, stop, with_recipe_file
 from .parsing import parse as parse_fields
 
@@ -161,7 +161,7 @@ def resolve(job: Job) -> Job:
 
 def check(job: Job) -> Job:
     """Checks what would stop the run later, and finds the checkpoint that it goes on from."""
-    check_machines(job.launch, job.arguments)
+    check_engine(job.launch, job.arguments)
     # What is wrong is said here, in one line; the processes that train then read the data from the cache.
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(logging.CRITICAL)
