@@ -11,7 +11,11 @@ READY := $(VENV)/.ready
 VLLM_READY := $(VLLM_VENV)/.ready
 VLLM_REQUIREMENTS := tests/engines/vllm/requirements.txt
 
-.PHONY: install quickstart smollm2 check fast test lint types
+# What other versions of the libraries could break.
+CONTRACT := tests/training/upstream tests/training/test_trainer.py tests/training/credit tests/grams/test_labeler.py \
+	tests/cli/test_wrong_recipes.py
+
+.PHONY: install quickstart smollm2 check fast test test-newest test-lowest lint types
 
 install: $(READY)
 
@@ -39,6 +43,17 @@ smollm2: install
 test: install $(VLLM_READY)
 	$(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile
 	$(VLLM_VENV)/bin/python -m pytest tests/engines/vllm
+
+# The newest and the lowest versions, in .venv-newest and .venv-lowest.
+test-newest: CONTRACT += tests/training/test_newest_trl.py tests/engines/test_ranks.py tests/cli/test_cli.py
+test-newest test-lowest: test-%: .venv-%/.ready
+	.venv-$*/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile $(CONTRACT)
+
+# By its environment pip takes this constraint instead of one that the machine sets.
+.venv-%/.ready: pyproject.toml constraints-%.txt
+	$(PYTHON) -m venv .venv-$*
+	PIP_CONSTRAINT=$(CURDIR)/constraints-$*.txt .venv-$*/bin/python -m pip install --quiet --editable ".[dev]"
+	touch $@
 
 # What a change needs before it is sent, side by side: linter, types and the fast tests.
 check: install

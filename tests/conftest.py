@@ -43,7 +43,8 @@ MARKS = {
         rewards/test_grader.py rewards/test_strangers.py rewards/equality/test_values.py
         training/credit/test_controls.py training/test_rewards.py evaluation/test_evaluate.py playground/test_traces.py
         grams/test_lexicon.py::test_every_letter
-        grams/test_real_tokenizers.py test_gguf.py::test_of_several test_gguf.py::test_a_file_on_the_hub""",
+        grams/test_real_tokenizers.py test_gguf.py::test_of_several test_gguf.py::test_a_file_on_the_hub
+        test_wheel.py""",
 }
 # Words that the tokenizer has whole, so that a model which samples at random writes strategic grams often.
 LEXICON = ("so", "but", "wait", "now", "let's", "so wait", "but now", "next", "thus")

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "terminal": "",
     "disk": "",
     "lazy": "",
+    "extras": "",
     "fields": "terminal",
     "gguf": "terminal",
     "rewards": "rewards/gold rewards/equality terminal",
@@ -41,10 +42,10 @@ MAY_IMPORT = {
     "training/callbacks": ALGORITHM,
     "training/rewards": "training/config rewards rewards/gold data fields terminal",
     "training/arguments": "training/rewards data fields",
-    "training": f"{ALGORITHM} training/trainer training/held_out training/callbacks training/rewards "
+    "training": f"{ALGORITHM} extras training/trainer training/held_out training/callbacks training/rewards "
     "training/arguments training/runs rewards/gold data disk gguf",
     "training/dry_run": "training/config training/arguments training/runs data grams gguf terminal",
-    "training/export": "training/runs training/runs/files disk gguf terminal",
+    "training/export": "training/runs training/runs/files disk extras gguf terminal",
     "evaluation/settings": "rewards evaluation/paper_tables fields",
     "evaluation/paper_tables": "",
     "evaluation/protocol": "rewards evaluation/settings evaluation/problems grams disk",

@@ -107,6 +107,15 @@ def from_pretrained(kind: Any, name: str | Path, **kwargs: Any) -> Any:
         raise ValueError(f"cannot read {name} by {kind.__name__}: {reason}") from error
 
 
+def commit(model: str, revision: str | None = None) -> str | None:
+    """The commit at which a model of the Hub was loaded; `None` of a folder."""
+    # Imported here: who only reads files does not wait for it.
+    from huggingface_hub import try_to_load_from_cache
+
+    file = None if Path(model).is_dir() else try_to_load_from_cache(model, "config.json", revision=revision)
+    return Path(file).parent.name if isinstance(file, str) else None
+
+
 def fingerprint(folder: str | Path) -> str:
     """16 hexadecimal digits that change with a model's weights, config, tokenizer or chat template."""
     digest = hashlib.sha256()

@@ -11,7 +11,7 @@ from trl import ModelConfig, TrlParser
 
 from hicra_trl import HICRAConfig
 from hicra_trl.cli.launch import (
-    check_machines,
+    check_engine,
     config_folder,
     launch_arguments,
     read_launch,
@@ -219,7 +219,7 @@ def test_a_flag_without_its_value_is_refused():
 def test_several_machines_need_to_know_each_other(file):
     def check(name, *flags):
         arguments = launch_arguments(name, list(flags))
-        check_machines(read_launch(arguments), arguments)
+        check_engine(read_launch(arguments), arguments)
 
     check("zero3")
     meet = ("--main_process_ip", "10.0.0.1", "--main_process_port", "29500")

@@ -3,6 +3,7 @@
 import json
 import os
 from argparse import ArgumentError, Namespace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,9 +13,11 @@ from accelerate.commands.config.config_args import ClusterConfig, default_config
 from accelerate.commands.launch import launch_command_parser
 from accelerate.utils import ComputeEnvironment, DistributedType
 
+from ..extras import not_installed
 from ..fields import Count, CountOrZero, Range, check_fields
 from ..training.limits import check_sharding
 from ..training.runs.launch import Engine, Launch
+from .parsing import shipped
 
 
 MACHINE_FLAGS = ("machine_rank", "main_process_ip", "main_process_port")
@@ -91,13 +94,16 @@ def read_launch(arguments: list[str]) -> Launch:
     )
 
 
-def check_machines(launch: Launch, arguments: list[str]) -> None:
+def check_engine(launch: Launch, arguments: list[str]) -> None:
     """
-    Checks that a launch on several machines says which of them this is and where they meet.
+    Checks that the engine is there, and that a launch on several machines says which of them this is and where they
+    meet.
 
     Raises:
-        `ValueError`: if it does not, or if DeepSpeed would start the other machines by itself.
+        `ValueError`: if not, or if DeepSpeed would start the other machines by itself.
     """
+    if launch.engine.startswith("zero") and find_spec("deepspeed") is None:
+        raise ValueError(f"{launch.name} needs DeepSpeed: {not_installed('deepspeed')}")
     if launch.num_machines == 1:
         return
     flags, _ = _parse(arguments)
@@ -117,13 +123,6 @@ def unknown_to_accelerate(flags: list[str]) -> list[str]:
     parsed, unknown = _parse(flags)
     # A stray value takes the place of the script.
     return unknown if parsed.training_script == "script" else [*unknown, parsed.training_script]
-
-
-def shipped(name: str) -> Path:
-    """A folder that is shipped: in the repository when the package is installed from there, else in the package."""
-    package = Path(__file__).parents[1]
-    inside = package / name
-    return inside if inside.is_dir() else package.parents[1] / name
 
 
 def config_folder() -> Path:

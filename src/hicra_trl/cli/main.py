@@ -3,6 +3,8 @@
 import importlib
 import sys
 
+from .. import __version__
+from ..extras import EXTRAS, not_installed
 from .help import help_page
 
 
@@ -25,9 +27,8 @@ Hierarchy-aware credit assignment (HICRA) for TRL.
 commands:
 {commands}
 
-`hicra COMMAND --help` explains each, `--help_all` at length. Try: hicra playground""".format(
-    commands="\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items())
-)
+`hicra COMMAND --help` explains each, `--help_all` at length; `hicra --version` says which this is.
+Try: hicra playground""".format(commands="\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items()))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,6 +36,9 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):
         print(HELP)
+        return 0
+    if argv[0] == "--version":
+        print(f"hicra-trl {__version__}")
         return 0
     if argv[0] not in COMMANDS:
         print(f"hicra: unknown command {argv[0]!r}, expected one of {', '.join(COMMANDS)}", file=sys.stderr)
@@ -47,6 +51,12 @@ def main(argv: list[str] | None = None) -> int:
     # Imported here: help must not wait for torch.
     try:
         return importlib.import_module(f"hicra_trl.cli.{command}").run(rest)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        print(f"hicra {command}: {not_installed(package)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"hicra {command}: interrupted", file=sys.stderr)
         return 130

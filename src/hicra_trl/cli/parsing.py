@@ -25,6 +25,34 @@ def one_line_parser(types: Sequence[Any], prog: str) -> Any:
     return parser
 
 
+def shipped(name: str) -> Path:
+    """A folder that is shipped: in the repository when the package is installed from there, else in the package."""
+    package = Path(__file__).parents[1]
+    inside = package / name
+    return inside if inside.is_dir() else package.parents[1] / name
+
+
+def with_recipe_file(argv: list[str]) -> list[str]:
+    """
+    Arguments with the file of the recipe behind `--config`: as it is named, or else the package's own recipe of that
+    name, such as `playground/hicra` or `recipes/playground/hicra.yaml`.
+
+    Raises:
+        `ValueError`: if there is none.
+    """
+    if "--config" not in argv:
+        return argv
+    at = argv.index("--config") + 1
+    if at == len(argv):
+        raise ValueError("--config needs the path of a YAML recipe")
+    file = Path(argv[at])
+    if not file.is_file():
+        file = shipped("recipes") / f"{argv[at].removeprefix('recipes/').removesuffix('.yaml')}.yaml"
+    if not file.is_file():
+        raise ValueError(f"no recipe at {argv[at]}: expected a file, or one of the package's, like playground/hicra")
+    return [*argv[:at], str(file), *argv[at + 1 :]]
+
+
 def separated(argv: list[str]) -> list[str]:
     """Arguments with each `--field=value` as `--field value`."""
     return [part for argument in argv for part in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
@@ -38,13 +66,9 @@ def parse(
     parser = one_line_parser(types, prog)
     parser.set_defaults(**(defaults or {}))
     try:
+        argv = with_recipe_file(argv)
         if "--config" in argv:
-            recipe = argv[argv.index("--config") + 1 :]
-            if not recipe:
-                raise ValueError("--config needs the path of a YAML recipe")
-            if not Path(recipe[0]).is_file():
-                raise ValueError(f"no recipe at {recipe[0]}")
-            _check_keys(recipe[0])
+            _check_keys(argv[argv.index("--config") + 1])
         *parsed, from_recipe, remaining = parser.parse_args_and_config(
             argv, return_remaining_strings=True, separate_remaining_strings=True
         )

@@ -10,8 +10,7 @@ from ..fields import Checked, Count, Name
 from ..playground import PretrainConfig
 from ..playground.experiment import METHODS, run_experiment
 from . import train
-from .launch import shipped
-from .parsing import run_command
+from .parsing import run_command, shipped
 
 
 PROG = "hicra playground"

@@ -27,8 +27,8 @@ from ..training.runs.launch import Launch, check_checkpoint, launch_environment
 from ..training.runs.manifest import is_finished, launch_record, read_manifest, recipe_environment
 from ..training.runs.processes import run_processes
 from ..training.runs.resume import resume_arguments
-from .launch import check_machines, config_file, launch_arguments, read_launch, unknown_to_accelerate
-from .parsing import one_line_parser, separated, stop
+from .launch import check_engine, config_file, launch_arguments, read_launch, unknown_to_accelerate
+from .parsing import one_line_parser, separated, stop, with_recipe_file
 from .parsing import parse as parse_fields
 
 
@@ -105,6 +105,7 @@ def parse(argv: list[str]) -> Job:
     """What the command line means; raises `ValueError` or `OSError` where it means nothing."""
     argv = separated(argv)
     command = ["hicra", "train", *argv]
+    argv = with_recipe_file(argv)
     for flag, value in (("--resume", "the folder of a run"), ("--accelerate_config", "a path or a name")):
         if argv[-1] == flag:
             raise ValueError(f"{flag} needs {value}")
@@ -162,7 +163,7 @@ def check(job: Job) -> tuple[Job, StrategicGrams]:
     """Checks what would stop the run later, and finds the checkpoint that it goes on from and the lexicon."""
     is_dry = job.asked.dry_run
     if not is_dry:
-        check_machines(job.launch, job.arguments)
+        check_engine(job.launch, job.arguments)
     # What is wrong is said here, in one line; the processes that train then read the data from the cache.
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(logging.CRITICAL)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, Features, Image, List, Value
-from httpx import HTTPError
 from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HTTPError
 
 from ..rewards import extract_boxed
 from ..terminal import first_line, say

@@ -4,10 +4,9 @@ import re
 import tempfile
 from pathlib import Path
 
-from httpx import HTTPError
 from huggingface_hub import HfApi, RepoFile, snapshot_download
 from huggingface_hub.constants import HF_HUB_OFFLINE
-from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import HTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 from ..disk import write_whole
 from ..terminal import first_line, one_line

@@ -1,6 +1,7 @@
 """Configuration of HICRA: GRPO's, with the paper's choices as defaults."""
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -124,7 +125,10 @@ class HICRAConfig(GRPOConfig):
             self.bf16 = False
         if self.completions_per_step is not None:
             self._accumulate(self.completions_per_step)
-        super().__post_init__()
+        with warnings.catch_warnings():
+            # TRL sets it, under its old name: nobody who reads the warning can change that.
+            warnings.filterwarnings("ignore", "`gradient_checkpointing` is deprecated", FutureWarning)
+            super().__post_init__()
         if self.alpha > 0:
             for name, collapsing in (("importance_sampling_level", "sequence"), ("loss_type", "luspo")):
                 if getattr(self, name) == collapsing:

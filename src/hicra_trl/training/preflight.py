@@ -11,8 +11,8 @@ from zipfile import is_zipfile
 import torch
 import transformers
 from datasets import Dataset
-from httpx import HTTPError
 from huggingface_hub import HfApi
+from huggingface_hub.errors import HTTPError
 from jinja2 import TemplateError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTokenizerBase, Trainer
@@ -21,6 +21,7 @@ from transformers.utils import CONFIG_NAME
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
 from ..disk import from_pretrained
+from ..extras import not_installed
 from ..gguf import plain_model
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..terminal import first_line
@@ -100,15 +101,15 @@ def check_packages(config: HICRAConfig, model_args: ModelConfig, is_dry: bool) -
     """Raises `ValueError` if a field needs a package that is not there, with what installs it."""
     # Like a GPU, vLLM is where the run will be: it cannot be had everywhere.
     needed = {
-        "vllm": ("use_vllm", config.use_vllm and not is_dry, "hicra-trl[vllm]"),
-        "peft": ("use_peft", model_args.use_peft, "hicra-trl[peft]"),
-        "deepspeed": ("deepspeed", bool(config.deepspeed), "hicra-trl[deepspeed]"),
-        "liger_kernel": ("use_liger_kernel", config.use_liger_kernel, "liger-kernel"),
-        "bitsandbytes": ("load_in_4bit or load_in_8bit", model_args.load_in_4bit or model_args.load_in_8bit, None),
+        "vllm": ("use_vllm", config.use_vllm and not is_dry),
+        "peft": ("use_peft", model_args.use_peft),
+        "deepspeed": ("deepspeed", bool(config.deepspeed)),
+        "liger_kernel": ("use_liger_kernel", config.use_liger_kernel),
+        "bitsandbytes": ("load_in_4bit or load_in_8bit", model_args.load_in_4bit or model_args.load_in_8bit),
     }
-    for package, (field, is_needed, source) in needed.items():
+    for package, (field, is_needed) in needed.items():
         if is_needed and find_spec(package) is None:
-            raise ValueError(f"{field} needs {package}, which is not installed: pip install '{source or package}'")
+            raise ValueError(f"{field}: {not_installed(package)}")
     try:
         for callback in get_reporting_integration_callbacks(config.report_to):
             callback()

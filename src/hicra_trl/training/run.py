@@ -4,10 +4,11 @@ import os
 import sys
 
 from accelerate import PartialState
-from httpx import HTTPError
+from huggingface_hub.errors import HTTPError
 from transformers import AutoProcessor, PrinterCallback, ProgressCallback
 from trl import ModelConfig, TrlParser, get_peft_config, get_quantization_config
 
+from ..disk import commit
 from ..gguf import plain_model
 from ..terminal import first_line
 from .arguments import RunArguments
@@ -98,7 +99,8 @@ def main() -> None:
     with NamedFailure(trainer):
         check_launch(trainer.accelerator)
     if trainer.accelerator.is_main_process:
-        model = model_record(str(model_args.model_name_or_path), trainer.model.config._commit_hash)
+        name = str(model_args.model_name_or_path)
+        model = model_record(name, commit(name, model_args.model_revision))
         write_record(recipe, config, trainer.labeler.grams, model, data_records(run_args, inputs), checkpoint)
     with NamedFailure(trainer):
         trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))

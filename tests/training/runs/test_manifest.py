@@ -95,6 +95,9 @@ def test_a_resolved_recipe_reads_back_as_itself(overrides, folder, tmp_path, mon
     (tmp_path / "resolved.yaml").write_text(yaml.safe_dump(once))
     assert resolved_recipe(*parsed("--config", tmp_path / "resolved.yaml")) == once
     assert once["alpha"] == 0.4 and "hub_token" not in once
+    for value in (True, False):
+        changed = parsed("--config", tmp_path / "resolved.yaml", "--gradient_checkpointing", str(value))
+        assert changed[1].gradient_checkpointing is value
 
 
 def test_a_fingerprint_is_of_rows_and_their_order_alone(tmp_path):
@@ -108,13 +111,15 @@ def test_a_fingerprint_is_of_rows_and_their_order_alone(tmp_path):
 
 
 FIND_COMMITS = """
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig
 from hicra_trl.data.prompts import DataArguments, load_training_prompts
+from hicra_trl.disk import commit
 from hicra_trl.training.runs.provenance import data_record
 
 prompts = load_training_prompts(DataArguments(dataset_name="tester/problems", extra_datasets=["problems.jsonl"]))
 print(data_record(prompts, [])["commits"]["tester/problems"])
-print(AutoModelForCausalLM.from_pretrained("tester/model").config._commit_hash)
+AutoConfig.from_pretrained("tester/model")
+print(commit("tester/model"))
 """
 
 

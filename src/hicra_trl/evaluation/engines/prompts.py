@@ -16,7 +16,7 @@ from jinja2 import TemplateError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTokenizerBase
 
-from ...disk import fingerprint, from_pretrained
+from ...disk import commit, fingerprint, from_pretrained
 from ...gguf import find_gguf, is_gguf, read_gguf
 from ...gguf import fingerprint as file_fingerprint
 from ...rewards.boxed import BOXED_INSTRUCTION
@@ -169,7 +169,7 @@ class Renderer:
         folder = Path(self.args.model)
         if folder.is_dir():
             return {"fingerprint": fingerprint(folder)}
-        return {"commit": str(self.config._commit_hash)}
+        return {"commit": str(commit(self.args.model, self.args.model_revision))}
 
     def prompt(self, item: Item) -> Prompt:
         """The prompt of an item; raises `ValueError` if the context has no place for a completion."""

@@ -13,16 +13,12 @@ from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
+import openai
+
 from ..problems.items import Item
 from ..settings import EvalArguments
 from .engine import Completion, Prompt, Request, stable_seed, token_limit
 from .prompts import Renderer, as_text, conversation, plain_prompt
-
-
-try:
-    import openai
-except ImportError as error:
-    raise ValueError("the engine 'server' needs the package openai: pip install hicra-trl[server]") from error
 
 
 ATTEMPTS = 6

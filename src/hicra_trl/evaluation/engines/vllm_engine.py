@@ -87,7 +87,7 @@ class VLLMEngine:
             try:
                 from vllm import LLM
             except ImportError as error:
-                raise ValueError(f"the engine 'vllm' needs the package vllm, pip install vllm: {error}") from error
+                raise ValueError(f"the engine 'vllm' needs vllm, pip install \"hicra-trl[vllm]\": {error}") from error
             self._llm = LLM(
                 plain_model(self.args.model, self.args.model_revision),
                 revision=self.args.model_revision,

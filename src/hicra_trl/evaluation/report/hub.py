@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from httpx import HTTPError
 from huggingface_hub import (
     EvalResult,
     EvalResultEntry,
@@ -21,7 +20,7 @@ from huggingface_hub import (
     metadata_save,
     snapshot_download,
 )
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.repocard_data import eval_results_to_model_index
 from huggingface_hub.utils import validate_repo_id
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 import yaml
-from httpx import HTTPError
 from huggingface_hub import HfApi, ModelCard
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import HFValidationError, HTTPError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -24,6 +23,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME
 
 from ...disk import from_pretrained
+from ...extras import not_installed
 from ...terminal import first_line
 from ..runs.files import CONFIG_FILE, LEXICON_FOLDER, MANIFEST_FILE
 from .shards import read_fsdp, read_zero
@@ -137,7 +137,7 @@ def _assemble(trained: Trained, scratch: Path) -> PreTrainedModel:
     try:
         from .adapter import adapter_config, merge, read_adapter
     except ImportError as error:
-        raise ValueError(f"{trained.folder} has an adapter: expected peft to be installed") from error
+        raise ValueError(f"{trained.folder} has an adapter: {not_installed('peft')}") from error
     trained.check_base()
     state = read_adapter(trained.folder) if trained.form == "adapter" else _read_shards(trained, scratch)
     base = _from_base(_model_class(_from_base(AutoConfig, trained)), trained, dtype="auto")

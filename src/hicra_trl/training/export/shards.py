@@ -9,6 +9,8 @@ import torch
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
+from ...extras import not_installed
+
 
 ZERO_FILE = "latest"
 FSDP_FOLDER = "pytorch_model_fsdp_0"
@@ -32,7 +34,7 @@ def read_zero(folder: Path) -> dict[str, torch.Tensor]:
     try:
         from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
     except ImportError as error:
-        raise ValueError(f"{folder} was saved by DeepSpeed: expected deepspeed to be installed") from error
+        raise ValueError(f"{folder} was saved by DeepSpeed: {not_installed('deepspeed')}") from error
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             state = get_fp32_state_dict_from_zero_checkpoint(str(folder))

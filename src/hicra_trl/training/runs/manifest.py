@@ -30,7 +30,13 @@ RECORD_VARIABLE = "HICRA_RECORD"
 
 _SECRETS = ("TOKEN", "KEY", "SECRET", "PASSWORD")
 # TRL derives these, and refuses them beside what it derives them from.
-_DERIVED = {"steps_per_generation": "generation_batch_size", "gradient_accumulation_steps": "completions_per_step"}
+_DERIVED = {
+    "steps_per_generation": "generation_batch_size",
+    "gradient_accumulation_steps": "completions_per_step",
+    # Transformers' newer names of the same; given, they would win over a changed old one.
+    "activation_checkpointing": "gradient_checkpointing",
+    "activation_checkpointing_kwargs": "gradient_checkpointing",
+}
 
 
 def resolved_recipe(run_args: Any, config: HICRAConfig, model_args: ModelConfig) -> dict[str, Any]:
