@@ -196,7 +196,6 @@ def test_a_tokenizer_without_an_end_gets_one_line(refused, own_model):
         ("config.json", "{"),
         ("config.json", "[]"),
         ("config.json", '{"model_type": "qwen3"}'),
-        ("config.json", '{"model_type": "nothing"}'),
     ],
 )
 def test_a_broken_tokenizer_or_config_gets_one_line(file, content, refused, own_model):
