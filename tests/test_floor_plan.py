@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "lazy": "",
     "extras": "",
     "fields": "terminal",
-    "gguf": "terminal",
+    "gguf": "extras terminal",
     "rewards": "rewards/gold rewards/equality terminal",
     "rewards/gold": "",
     "rewards/equality": "rewards/gold",

@@ -17,6 +17,7 @@ from tokenizers import AddedToken, decoders, processors
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
 from transformers.utils.hub import extract_commit_hash
 
+from .extras import not_installed
 from .terminal import first_line, say
 
 
@@ -160,7 +161,7 @@ def read_gguf(file: Path) -> tuple[PreTrainedConfig, PreTrainedTokenizerFast, li
         `ValueError`: as in [`dequantize`].
     """
     if find_spec("gguf") is None:
-        raise ValueError(f"{file} needs gguf, which is not installed: pip install 'hicra-trl[gguf]'")
+        raise ValueError(f"{file}: {not_installed('gguf')}")
     from gguf import GGUFReader
 
     at: Any = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}

@@ -138,7 +138,7 @@ def parse(argv: list[str]) -> Job:
 
 
 def resolve(job: Job) -> Job:
-    """The job with the paths of the playground's base and problems, made where need be, and with a GGUF file pinned."""
+    """The job with the paths of what its names stand for, made where need be, and a GGUF file on the Hub pinned."""
     model, data = job.model_args.model_name_or_path, job.run_args.dataset_name
     if is_gguf(str(model)) and not job.asked.dry_run:
         commit = commit_of(find_gguf(str(model), job.model_args.model_revision)) or job.model_args.model_revision

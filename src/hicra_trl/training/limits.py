@@ -93,10 +93,10 @@ _SHARDING: dict[str, Any] = {
     ),
     "auto_wrap_policy": Literal["TRANSFORMER_BASED_WRAP", "SIZE_BASED_WRAP", "NO_WRAP"] | None,
     "state_dict_type": Literal["FULL_STATE_DICT", "SHARDED_STATE_DICT", "LOCAL_STATE_DICT"] | None,
-    "min_num_params": CountOrZero | None,
+    "min_num_params": _or_none(CountOrZero),
     **dict.fromkeys(("offload_optimizer_device", "offload_param_device"), Literal["none", "cpu", "nvme"] | None),
-    "gradient_accumulation_steps": Count | Literal["auto"] | None,
-    "gradient_clipping": NotNegative | Literal["auto"] | None,
+    "gradient_accumulation_steps": _or_none(Count) | Literal["auto"],
+    "gradient_clipping": _or_none(NotNegative) | Literal["auto"],
 }  # fmt: skip
 
 
