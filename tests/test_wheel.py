@@ -20,15 +20,7 @@ from hicra_trl import __version__
 from hicra_trl.extras import EXTRAS
 
 
-SMALL = {
-    "max_steps": 1,
-    "num_generations": 4,
-    "per_device_train_batch_size": 8,
-    "steps_per_generation": 1,
-    "per_device_eval_batch_size": 8,
-    "max_completion_length": 8,
-    "eval_strategy": "no",
-}
+SMALL = {"max_steps": 2, "per_device_train_batch_size": 16, "max_completion_length": 24, "eval_steps": 2}
 
 
 def python(*argv, **options):
@@ -109,7 +101,7 @@ def test_the_playground_runs_from_the_wheel(hicra):
     recipes.mkdir()
     for file in (hicra.site / "hicra_trl" / "recipes" / "playground").glob("*.yaml"):
         (recipes / file.name).write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | SMALL))
-    done = hicra("playground", "--pretrain_steps", 1, "--recipes", "small", "--folder", "played")
+    done = hicra("playground", "--pretrain_steps", 4, "--recipes", "small", "--folder", "played")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "report: played/report.html" in done.stdout
     manifest = json.loads((hicra.work / "played" / "hicra-seed1" / "manifest.json").read_text())
