@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from statistics import NormalDist, fmean
 from typing import Any
@@ -130,14 +131,15 @@ class Trend:
     likely: tuple[float, float]
 
     @classmethod
-    def of(cls, steps: Sequence[int], values: Sequence[float]) -> "Trend":
+    @lru_cache(maxsize=16)  # most logs bring no new point
+    def of(cls, steps: tuple[int, ...], values: tuple[float, ...]) -> "Trend":
         """
         The trend of values at increasing steps.
 
         Example:
 
         ```python
-        >>> Trend.of(range(6), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).change
+        >>> Trend.of((1, 2, 3, 4, 5, 6), (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)).change
         5.0
         ```
         """
