@@ -73,7 +73,7 @@ class History:
 
     def trends(self, ends: Sequence[int], *names: str) -> "list[Trend] | None":
         """How metrics have changed from point to point, whose last steps are `ends`; `None` for too few points."""
-        spans = list(pairwise([-1, *ends]))[-TREND_POINTS:]
+        spans = list(pairwise([-1, *ends[-TREND_POINTS - 1 :]]))[-TREND_POINTS:]
         points = [(end, *(self.series[name].mean(start, end) for name in names)) for start, end in spans]
         points = [point for point in points if None not in point]
         if len(points) < LEAST_POINTS:
