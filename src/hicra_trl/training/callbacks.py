@@ -107,7 +107,7 @@ class HealthCallback(TrainerCallback):
             if "trackio" in args.report_to:
                 import trackio
 
-                trackio.alert(title=alarm.says, text=f"{alarm.why}: {alarm.remedy}")
+                trackio.alert(title=alarm.name, text=alarm.line())
 
 
 def _json_line(alarm: Alarm) -> str:
