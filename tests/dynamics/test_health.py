@@ -156,6 +156,17 @@ def test_a_generation_counts_for_all_the_steps_that_it_is_used_for():
     assert [alarm.step for alarm in Health(rows).alarms] == [25]
 
 
+def test_a_metric_that_comes_late_says_nothing_of_the_steps_before():
+    rows = [*logs(40, loss=0.0), *logs(80, loss=0.0, frac_reward_zero_std=0.9)[40:]]
+    assert [alarm.step for alarm in Health(rows).alarms] == [60]
+
+
+def test_steps_without_any_reward_are_no_part_of_the_next_log():
+    share = "frac_reward_zero_std"
+    rows = [*logs(40, loss=0.0, **{share: 0.1}), *({"loss": 0.0, share: None, "step": step} for step in range(41, 71))]
+    assert names([*rows, {"loss": 0.0, share: 0.9, "step": 71}]) == []
+
+
 @pytest.mark.parametrize("every", [1, 5, 20])
 def test_a_trend_needs_no_log_of_every_step(every):
     metrics = {"hicra__semantic_entropy": noisy(3, 2, 0.05, 400), "entropy": noisy(0.4, 0.8, 0.01, 400, 1)}

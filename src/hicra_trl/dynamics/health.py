@@ -39,22 +39,23 @@ class History:
 
     def __init__(self) -> None:
         self.series: defaultdict[str, _Series] = defaultdict(_Series)
-        self.rewards: list[str] = []
         self.not_finite: list[str] = []
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Adds one log, with its `step`."""
-        step = row["step"]
-        for name, value in row.items():
-            if isinstance(value, int | float):
-                if name in ("loss", "grad_norm") and not math.isfinite(value):
-                    self.not_finite.append(f"{name} was {value}")
-                self.series[name].add(step, value)
-            # TRL's, where a reward function gave `None` for all completions.
-            if match := _REWARD.fullmatch(name):
-                if match[1] not in self.rewards:
-                    self.rewards.append(match[1])
-                self.series[f"none/{match[1]}"].add(step, float(value is None))
+        step, before = row["step"], self.series["loss"].last
+        values = {name: value for name, value in row.items() if value is None or isinstance(value, int | float)}
+        # TRL's mean is `None` where a reward function gave no completion a reward.
+        values |= {
+            f"none/{match[1]}": float(values[match[0]] is None) for match in map(_REWARD.fullmatch, values) if match
+        }
+        for name, value in values.items():
+            if name in ("loss", "grad_norm") and value is not None and not math.isfinite(value):
+                self.not_finite.append(f"{name} was {value}")
+            series = self.series[name]
+            # What is logged late in a run says nothing of its beginning.
+            series.last = series.last or before
+            series.add(step, value)
 
     def recent(self, name: str) -> float | None:
         """Mean over the last steps, `None` before there have been that many."""
@@ -92,9 +93,9 @@ class _Series:
         self.point_ends: list[int] = []
         self._weight_of_points = 0.0
 
-    def add(self, step: int, value: float) -> None:
+    def add(self, step: int, value: float | None) -> None:
         weight, self.last = max(1, step - self.last), step
-        if not math.isfinite(value):
+        if value is None or not math.isfinite(value):
             return
         self.steps.append(step)
         self.weights.append(self.weights[-1] + weight)
@@ -222,9 +223,9 @@ def _not_finite(history: History) -> Reading:
 
 def _without_reward(history: History) -> Reading:
     """The largest share of the last steps in which a reward function gave no reward at all."""
-    shares = {name: history.recent(f"none/{name}") for name in history.rewards}
-    known = {name: share for name, share in shares.items() if share is not None}
-    return max(((share, name) for name, share in known.items()), default=None)
+    names = [name for name in history.series if name.startswith("none/")]
+    shares = [(share, name.removeprefix("none/")) for name in names if (share := history.recent(name)) is not None]
+    return max(shares, default=None)
 
 
 @dataclass(frozen=True)
