@@ -39,10 +39,10 @@ MAY_IMPORT = {
     "training/runs/lexicon": "training/runs/files grams",
     "training/trainer": ALGORITHM,
     "training/held_out": ALGORITHM,
-    "training/callbacks": ALGORITHM,
+    "training/callbacks": f"{ALGORITHM} disk",
     "training/rewards": "training/config rewards rewards/gold data fields terminal",
     "training/arguments": "training/rewards data fields",
-    "training": f"{ALGORITHM} extras training/trainer training/held_out training/callbacks training/rewards "
+    "training": f"{ALGORITHM} extras lazy training/trainer training/held_out training/callbacks training/rewards "
     "training/arguments training/runs rewards/gold data disk gguf",
     "training/dry_run": "training/config training/arguments training/runs data grams gguf terminal",
     "training/export": "training/runs training/runs/files disk extras gguf terminal",

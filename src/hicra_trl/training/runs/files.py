@@ -7,6 +7,7 @@ CONFIG_FILE = "resolved_config.yaml"
 MANIFEST_FILE = "manifest.json"
 LEXICON_FOLDER = "strategic_grams"
 STATE_FILE = "hicra_state.json"
+HEALTH_FILE = "health.jsonl"
 
 
 def missing_state(checkpoint: str | Path) -> str | None:
