@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "training/runs": "training/runs/files training/runs/lexicon training/config grams data disk terminal",
     "training/runs/files": "",
     "training/runs/lexicon": "training/runs/files grams",
+    "training/runs/token_record": "disk",
     "training/trainer": ALGORITHM,
     "training/held_out": ALGORITHM,
     "training/callbacks": ALGORITHM,
@@ -58,7 +59,7 @@ MAY_IMPORT = {
     "dynamics grams rewards disk terminal lazy",
     "metrics": "rewards grams dynamics evaluation/statistics paper",
     "analysis": "grams dynamics rewards data evaluation/statistics evaluation/engines training/runs/files "
-    "terminal disk",
+    "training/runs/token_record terminal disk",
     "playground": "rewards grams dynamics analysis disk terminal",
     "claims": "playground analysis evaluation/statistics training/runs",
 }
