@@ -1,14 +1,9 @@
 """Reads the token record of a run: what each sampled token was, and what it got."""
 
-import re
-from collections import defaultdict
 from pathlib import Path
 
 from ..training.runs.files import TOKEN_RECORD_FOLDER
-from ..training.runs.token_record import RecordedCompletion, read_header, read_record
-
-
-_NAME = re.compile(r"step_(\d+)_rank_(\d+)\.parquet")
+from ..training.runs.token_record import RecordedCompletion, read_header, read_record, record_files
 
 
 class TokenRecord:
@@ -33,7 +28,7 @@ class TokenRecord:
 
     def __init__(self, files: dict[int, list[Path]]) -> None:
         self._files = files
-        self.steps = sorted(files)
+        self.steps = list(files)
 
     @classmethod
     def read(cls, run: str | Path) -> "TokenRecord":
@@ -45,14 +40,10 @@ class TokenRecord:
         Raises:
             `ValueError`: if it has no token record, or one that cannot be read.
         """
-        folder = Path(run, TOKEN_RECORD_FOLDER)
-        files: dict[int, list[Path]] = defaultdict(list)
-        for file in sorted(folder.glob("*.parquet")):
-            if match := _NAME.fullmatch(file.name):
-                files[int(match[1])].append(file)
-        if not files:
+        if not (files := record_files(run)):
+            folder = Path(run, TOKEN_RECORD_FOLDER)
             raise ValueError(f"no token record in {run}: expected {folder}, which training with token_record leaves")
-        record = cls(dict(files))
+        record = cls(files)
         read_header(files[record.steps[-1]][0])
         return record
 
