@@ -257,9 +257,12 @@ class TokenRecorder(TrainerCallback):
 
     @cached_property
     def _table(self) -> list[bytes]:
-        names = self._tokenizer.convert_ids_to_tokens
+        name = self._tokenizer.convert_ids_to_tokens
         table = token_bytes(self._tokenizer)
-        return [f"{names(index)}".encode() if text is None else text for index, text in enumerate(table)]
+        # An id that no token has is written as a number.
+        return [
+            str(name(index) or f"<{index}>").encode() if text is None else text for index, text in enumerate(table)
+        ]
 
     def _written(self, ids: list[int]) -> tuple[bytes, np.ndarray]:
         """The bytes of a completion, and where each token ends."""
