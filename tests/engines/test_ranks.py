@@ -13,14 +13,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
+from hicra_trl.analysis.token_record import TokenRecord
 from hicra_trl.cli.launch import config_folder
 from hicra_trl.training.runs.launch import saved_engine
+from hicra_trl.training.runs.token_record import record_files
 from vision import save_qwen_vl, save_virl
 
 
@@ -63,6 +66,8 @@ def world(base_model, tokenizer, lexicon_file, tmp_path_factory):
         "held_out_steps": 2,
         "held_out_samples": 2,
         "logging_steps": 1,
+        "token_record": 1,
+        "token_record_groups": 3,
         "report_to": "none",
         "bf16": False,
     }
@@ -155,6 +160,26 @@ def assert_same_training(run, reference, weights=weights):
         for name, value in expected.items():
             assert logged[name] == pytest.approx(value, rel=1e-5, abs=1e-8), (expected["step"], name)
     assert_close(weights(run), weights(reference))
+    assert_same_record(TokenRecord.read(run), TokenRecord.read(reference))
+
+
+def assert_same_record(record, reference):
+    """But for the process that had a completion."""
+    assert record.steps == reference.steps == list(range(1, len(record.steps) + 1))
+    for step in record.steps:
+        rows = record.rows(step)
+        assert len(rows) == 12 and {row.rank for row in rows} == {0, 1}
+        for row, expected in zip(rows, reference.rows(step), strict=True):
+            for name in ("group", "index", "prompt", "completion", "reward"):
+                assert getattr(row, name) == getattr(expected, name), (step, name)
+            grams, expected_grams = (
+                [one.header.grams[gram] for gram in one.gram[one.gram >= 0]] for one in (row, expected)
+            )
+            assert grams == expected_grams
+            for name in ("ids", "own", "planning", "ends"):
+                np.testing.assert_array_equal(getattr(row, name), getattr(expected, name), err_msg=name)
+            for name in ("credited", "logp", "entropy"):
+                np.testing.assert_allclose(getattr(row, name), getattr(expected, name), rtol=2e-3, atol=1e-4)
 
 
 def assert_close(got, expected, atol=1e-5):
@@ -197,6 +222,9 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(config, train):
     for logged, expected in zip(history(resumed)[-2:], history(run)[-2:], strict=True):
         assert logged == expected
     assert_close(weights(resumed), weights(run), atol=0)
+    records, again = record_files(run), record_files(resumed)
+    for step in (3, 4):
+        assert [file.read_bytes() for file in again[step]] == [file.read_bytes() for file in records[step]]
 
 
 @pytest.mark.parametrize("config", ENGINES)

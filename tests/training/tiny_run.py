@@ -10,6 +10,7 @@ import yaml
 from safetensors.torch import load_file
 
 from hicra_trl.training import run
+from hicra_trl.training.runs.files import TOKEN_RECORD_FOLDER
 
 
 TESTS = Path(__file__).parent
@@ -42,6 +43,7 @@ def write_recipe(folder, model_folder, lexicon_file, **fields):
         "max_steps": STEPS,
         "logging_steps": 1,
         "save_steps": 2,
+        "token_record": 3,
         "report_to": "none",
         "use_cpu": True,
         "bf16": False,
@@ -74,6 +76,7 @@ def results(folder):
         "optimizer": torch.load(last / "optimizer.pt"),
         "scheduler": torch.load(last / "scheduler.pt"),
         "state": json.loads((last / "hicra_state.json").read_text()),
+        "records": {file.name: file.read_bytes() for file in sorted((folder / TOKEN_RECORD_FOLDER).iterdir())},
         # The last entry sums up one process, not the run.
         "history": [{k: v for k, v in entry.items() if k != "step_time"} for entry in history[:-1]],
     }

@@ -20,6 +20,8 @@ from .world import problem_files, split_problems, write_problems
 METHODS = ("grpo", "hicra")
 SAMPLES_FILE = "samples.jsonl"
 SAMPLES_PER_PROBLEM = 8
+# It changes no training, so that no recipe says it, and a run that is there without one is kept.
+RECORD_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def run_experiment(
                     "eval_dataset_name": world.held_out,
                     "seed": seed,
                     "output_dir": run,
+                    "token_record": RECORD_STEPS,
                 }
                 status = train([part for name, value in overrides.items() for part in (f"--{name}", str(value))])
                 if status != 0:

@@ -1,10 +1,12 @@
 """One run with a colocated engine and large updates: what it trains on is right, and the engine follows the policy."""
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
 from engines.vllm.recording import logs, probe
+from hicra_trl.analysis.token_record import TokenRecord
 
 
 ALPHA = 0.5
@@ -12,7 +14,7 @@ ALPHA = 0.5
 
 @pytest.fixture(scope="module")
 def run(colocated):
-    with colocated(alpha=ALPHA, learning_rate=3e-2, max_steps=8, save_strategy="no") as trainer:
+    with colocated(alpha=ALPHA, learning_rate=3e-2, max_steps=8, save_strategy="no", token_record=1) as trainer:
         trainer.probes = [probe(trainer)]
         trainer.train()
         trainer.vllm_generation.sync_weights()
@@ -45,6 +47,21 @@ def test_metrics_are_those_of_the_sampled_tokens(run):
         assert entry["completions/mean_length"] == pytest.approx(own / len(batch["completion_mask"]))
         assert entry["grad_norm"] > 0
     assert len({entry["hicra/entropy/execution"] for entry in entries}) == 8
+
+
+def test_the_token_record_is_of_what_was_sampled(run):
+    record = TokenRecord.read(run.args.output_dir)
+    assert record.steps == list(range(1, 9))
+    for step, batch in zip(record.steps, run.batches, strict=True):
+        rows = record.rows(step)
+        assert len(rows) == len(batch["completion_ids"])
+        for place, row in enumerate(rows):
+            own = batch["completion_mask"][place].bool()
+            assert row.ids.tolist() == batch["completion_ids"][place][own].tolist()
+            assert row.planning.tolist() == batch["planning_mask"][place][own].tolist()
+            assert np.array_equal(row.credited, batch["advantages"][place][own].numpy())
+            # What TRL scores when it has sampled is what the loss scores first.
+            np.testing.assert_allclose(row.logp, batch["old_per_token_logps"][place][own], rtol=2e-3, atol=1e-4)
 
 
 def test_the_engine_follows_the_policy_through_large_updates(run):
