@@ -36,6 +36,7 @@ ONE_CARD = {
     "qwen3-0.6b": ("grpo", "hicra", "grpo_lora", "hicra_lora"),
     "qwen3-1.7b": ("grpo_lora", "hicra_lora"),
 }
+LAPTOP = {"smollm2-135m": ("grpo", "hicra", "grpo_lora", "hicra_lora")}
 PLAYGROUND = {"playground": ("grpo", "hicra", "entropy", "fork20", "random", "high_entropy")}
 VISION = ("mimo-vl-7b", "qwen2.5-vl-7b")
 
@@ -46,7 +47,7 @@ def list_recipes(models: dict[str, tuple[str, ...]]) -> list[str]:
 
 # Those of the playground leave to defaults what a run of minutes on a CPU does not show.
 COMPLETE = list_recipes(PAPER | ONE_CARD)
-ALL = list_recipes(PAPER | ONE_CARD | PLAYGROUND)
+ALL = list_recipes(PAPER | ONE_CARD | LAPTOP | PLAYGROUND)
 
 
 def path(recipe: str) -> Path:

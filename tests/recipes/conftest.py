@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hicra_trl.playground.sums import sum_rows, sums
 from hicra_trl.playground.world import problem_rows, split_problems
 from vision import save_virl, save_vlm
 
@@ -50,6 +51,7 @@ def data(tmp_path_factory):
     ]
     _jsonl(root / "benchmark.jsonl", [{"problem": problem} for problem in BENCHMARK])
     _jsonl(root / "held_out.jsonl", [{"problem": problem, "answer": "34"} for problem in PROBLEMS[:2]])
+    _jsonl(root / "sums.jsonl", sum_rows(sums(4, seed=0)))
     _jsonl(root / "countdown.jsonl", problem_rows(split_problems(0)[0][:4]))
     _parquet(root / "dapo" / "en" / "train-00000-of-00001.parquet", dapo)
     deepscaler = [{"problem": f"Now {problem}", "answer": "34", "solution": "Long."} for problem in PROBLEMS]

@@ -9,7 +9,7 @@ from trl import ModelConfig
 from hicra_trl.training import HICRAConfig
 from hicra_trl.training.arguments import RunArguments
 
-from .catalog import ALL, COMPLETE, FOLDER, GRPO, NAMES, ONE_CARD, PAPER, PLAYGROUND, VISION, credit, read
+from .catalog import ALL, COMPLETE, FOLDER, GRPO, LAPTOP, NAMES, ONE_CARD, PAPER, PLAYGROUND, VISION, credit, read
 
 
 REQUIRED = """
@@ -56,7 +56,7 @@ complete = pytest.mark.parametrize("recipe", COMPLETE)
 
 
 def test_each_folder_holds_the_methods_that_it_is_for():
-    models = PAPER | ONE_CARD | PLAYGROUND
+    models = PAPER | ONE_CARD | LAPTOP | PLAYGROUND
     assert {folder.name for folder in FOLDER.iterdir()} - {"eval"} == set(models)
     for model, methods in models.items():
         assert {file.stem for file in (FOLDER / model).iterdir()} == set(methods)
@@ -84,7 +84,7 @@ def test_a_recipe_does_what_its_name_says(recipe):
     assert {field: given.get(field, default) for field, default in GRPO.items()} == credit(recipe)
 
 
-@pytest.mark.parametrize("folder", PAPER | ONE_CARD | PLAYGROUND)
+@pytest.mark.parametrize("folder", PAPER | ONE_CARD | LAPTOP | PLAYGROUND)
 def test_methods_of_a_model_differ_in_the_credit_alone(folder):
     found = {file.stem: read(f"{folder}/{file.stem}") for file in (FOLDER / folder).iterdir()}
     for one, other in combinations(found, 2):

@@ -7,7 +7,7 @@ import pytest
 
 from hicra_trl.cli.train import run
 
-from .catalog import COMPLETE, PAPER, PLAYGROUND, list_recipes, path, read
+from .catalog import COMPLETE, LAPTOP, PAPER, PLAYGROUND, list_recipes, path, read
 
 
 # By name, the processes: what a recipe for several GPUs may run on, and one for a single card.
@@ -45,7 +45,7 @@ def test_a_recipe_has_the_same_batch_on_any_number_of_gpus_and_fits_into_them(re
     assert f"{memory}       fits" in shown
 
 
-@pytest.mark.parametrize("recipe", list_recipes(PLAYGROUND))
-def test_a_recipe_of_the_playground_is_planned(recipe, capsys):
+@pytest.mark.parametrize("recipe", list_recipes(LAPTOP | PLAYGROUND))
+def test_a_recipe_for_two_cores_is_planned(recipe, capsys):
     assert run(["--config", str(path(recipe)), "--dry_run"]) == 0
     assert read(recipe)["output_dir"] in capsys.readouterr().out

@@ -12,7 +12,7 @@ from hicra_trl.training.arguments import RunArguments
 from hicra_trl.training.inputs import load_inputs
 from hicra_trl.training.run import build_trainer
 
-from .catalog import ALL, ONE_CARD, VISION, path, read
+from .catalog import ALL, LAPTOP, ONE_CARD, VISION, path, read
 from .conftest import BENCHMARK
 
 
@@ -26,6 +26,7 @@ COMPLETE = ALWAYS | {
 }
 PAPER = COMPLETE | {"extended_completion_length": 24}
 PLAYGROUND = ALWAYS | {"per_device_train_batch_size": 8, "per_device_eval_batch_size": 4, "eval_steps": 2}
+SUMS = ALWAYS | {"per_device_train_batch_size": 8, "held_out_steps": 2, "save_steps": 2, "token_record": 1}
 # Such a model answers nothing right: a second reward gives it something to learn from.
 REWARD = "recipes.rewards.vowel_share"
 # What the parsed recipe says in other words.
@@ -40,8 +41,9 @@ def models(model_folder, chat_model, vision_model):
 def swaps(recipe, data, models, lexicon, folder):
     """By field, what takes the place of the recipe's."""
     model, given = recipe.split("/")[0], read(recipe)
+    form = given.get("prompt_format", "text")
     shared = {
-        "model_name_or_path": models["vision" if model in VISION else given.get("prompt_format", "text")],
+        "model_name_or_path": models["vision" if model in VISION else "chat" if model in LAPTOP else form],
         "reward_funcs": [*given["reward_funcs"], REWARD],
         "strategic_grams": lexicon,
         "output_dir": folder,
@@ -49,6 +51,9 @@ def swaps(recipe, data, models, lexicon, folder):
     if model == "playground":
         problems = data / "countdown.jsonl"
         return PLAYGROUND | shared | {"dataset_name": problems, "eval_dataset_name": problems}
+    if model in LAPTOP:
+        problems = data / "sums.jsonl"
+        return SUMS | shared | {"dataset_name": problems, "held_out_dataset_name": problems}
     if model in ONE_CARD:
         return COMPLETE | shared | {"dataset_path": [data / "gsm8k"], "held_out_dataset_split": "test[:2]"}
     shared["decontaminate"] = [data / "benchmark.jsonl"]

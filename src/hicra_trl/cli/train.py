@@ -33,7 +33,7 @@ from .parsing import parse as parse_fields
 
 
 PROG = "hicra train"
-PLAYGROUND = "playground"
+PLAYGROUND, SUMS = "playground", "sums"
 
 DESCRIPTION = """Trains a model from a recipe. Every field of the recipe can be overridden on the command line.
 
@@ -144,19 +144,26 @@ def resolve(job: Job) -> Job:
         commit = commit_of(find_gguf(str(model), job.model_args.model_revision)) or job.model_args.model_revision
         model_args = replace(job.model_args, model_revision=commit)
         job = replace(job, recipe=job.recipe | {"model_revision": commit}, model_args=model_args)
-    if PLAYGROUND not in (model, data):
-        return job
-    from ..playground.experiment import World, prepare
+    held_out, is_dry = job.run_args.held_out_dataset_name, job.asked.dry_run
+    paths: dict[str, str] = {}
+    if PLAYGROUND in (model, data):
+        from ..playground.experiment import World, prepare
 
-    world = World.at() if job.asked.dry_run else prepare()
-    paths = {"model_name_or_path": str(world.model)} if model == PLAYGROUND else {}
-    if data == PLAYGROUND:
-        paths["dataset_name"] = str(world.train)
-        paths["eval_dataset_name"] = job.run_args.eval_dataset_name or str(world.held_out)
-    recipe = job.recipe | paths
-    run_args = replace(job.run_args, **{name: recipe[name] for name in ("dataset_name", "eval_dataset_name")})
-    model_args = replace(job.model_args, model_name_or_path=recipe["model_name_or_path"])
-    return replace(job, recipe=recipe, run_args=run_args, model_args=model_args)
+        world = World.at() if is_dry else prepare()
+        if model == PLAYGROUND:
+            paths["model_name_or_path"] = str(world.model)
+        if data == PLAYGROUND:
+            paths["dataset_name"] = str(world.train)
+            paths["eval_dataset_name"] = job.run_args.eval_dataset_name or str(world.held_out)
+    if SUMS in (data, held_out):
+        from ..playground.sums import sum_files, write_sums
+
+        train, unseen = sum_files() if is_dry else write_sums()
+        files = {"dataset_name": (data, train), "held_out_dataset_name": (held_out, unseen)}
+        paths |= {field: str(file) for field, (name, file) in files.items() if name == SUMS}
+    run_args = replace(job.run_args, **{name: path for name, path in paths.items() if name != "model_name_or_path"})
+    model_args = replace(job.model_args, **{name: path for name, path in paths.items() if name not in vars(run_args)})
+    return replace(job, recipe=job.recipe | paths, run_args=run_args, model_args=model_args)
 
 
 def check(job: Job) -> tuple[Job, StrategicGrams]:
