@@ -279,7 +279,7 @@ def _judge(asking: AskArguments, number: int) -> Judge:
     # What a server says of itself would have to be asked for.
     origin = {} if asking.judge == "server" else engine.origin
     name = f"{asking.judge} {asking.model}"
-    return ModelJudge(engine, name, parameters | origin, asking.attempts, f"judge {number}")
+    return ModelJudge(engine, name, parameters | origin, asking.attempts, f"judge {number}", asking.max_model_length)
 
 
 def _cost(verdicts: Sequence[Verdict]) -> dict[str, int]:

@@ -98,7 +98,9 @@ def test_an_evaluation_gives_its_wrong_samples_with_gold_answers(tmp_path):
         ("mine/0/0", True, None),
         ("mine/1/0", False, None),
     ]
-    assert [one.reference for one in with_references(solutions, tmp_path / "eval", None)] == ["2", "4"]
+    found = with_references(solutions, tmp_path / "eval", None)
+    assert [(one.problem, one.reference) for one in found] == [("1 + 1?", "2"), ("2 + 2?", "4")]
+    assert with_references(solutions, tmp_path / "eval", "none") == solutions
 
 
 def test_token_records_are_read_where_completions_were_not_logged(tmp_path):

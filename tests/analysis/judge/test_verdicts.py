@@ -83,6 +83,14 @@ def test_after_the_last_attempt_a_verdict_is_unreadable_and_no_class(server, tmp
     assert "the label is 'C'" in last.reason
 
 
+def test_what_is_longer_than_the_context_is_not_asked_and_unreadable(server, tmp_path):
+    judge = ModelJudge(judge_of(server)._engine, "server tiny", {}, 3, context=1000)
+    long = Solution("long", "What?", "It is 0. " * 500)
+    first, last = judge_all([SOLUTIONS[0], long], judge, tmp_path / "v.jsonl")
+    assert (first.label, last.label, last.asked) == ("execution", "unreadable", 0) and len(server.seen) == 1
+    assert "expected fewer than the 1000 of the context" in last.reason
+
+
 def test_what_stays_wrong_with_a_server_is_an_error_and_what_came_before_is_kept(server, tmp_path):
     file = tmp_path / "v.jsonl"
     server.answer = lambda body, number: (200, said(body)) if number < 4 else (401, b"no credit")

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ...evaluation.engines.engine import Completion, Engine, PromptTooLong, Request
+from ...evaluation.engines.engine import Completion, Engine, PromptTooLong, Request, token_limit
 from ...evaluation.problems.items import Item
 from ...rewards import Gold
 from ...terminal import one_line
 from .question import Answer, Solution, again, checked, question, read_answer
 
 
+CHARACTERS = 4  # of a token, about, where the tokenizer is not here
 _AT_ONCE = 256  # solutions that a rule judges before they are stored
 
 
@@ -124,15 +125,24 @@ class ModelJudge:
             How often it is asked at most about a solution.
         run (`str`, *optional*, defaults to `"judge"`):
             Part of the seeds: another one draws other answers.
+        context (`int`, *optional*):
+            Context length of a model whose tokenizer is not here: what is longer by its characters is not asked.
     """
 
     asks = True
 
     def __init__(
-        self, engine: Engine, name: str, parameters: Mapping[str, Any], attempts: int, run: str = "judge"
+        self,
+        engine: Engine,
+        name: str,
+        parameters: Mapping[str, Any],
+        attempts: int,
+        run: str = "judge",
+        context: int | None = None,
     ) -> None:
         self.name = name
         self._engine, self._parameters, self._attempts, self._run = engine, dict(parameters), attempts, run
+        self._context = context
 
     def hash(self, solution: Solution) -> str:
         """See [`Judge`]."""
@@ -140,8 +150,16 @@ class ModelJudge:
 
     def prompt_tokens(self, solution: Solution) -> int:
         """See [`Judge`]."""
-        text, tokenizer = question(solution), self._engine.tokenizer
-        return len(text) // 4 if tokenizer is None else len(tokenizer(text, verbose=False).input_ids)
+        return self._tokens(question(solution))
+
+    def _tokens(self, text: str) -> int:
+        tokenizer = self._engine.tokenizer
+        return len(text) // CHARACTERS if tokenizer is None else len(tokenizer(text, verbose=False).input_ids)
+
+    def _request(self, key: str, text: str, attempt: int) -> Request:
+        if self._engine.tokenizer is None:
+            token_limit(key, self._tokens(text), 1, self._context)
+        return Request(self._engine.prompt(Item(key, text, Gold(""))), attempt)
 
     def __call__(self, solutions: Mapping[str, Solution]) -> Iterator[list[Reply]]:
         """See [`Judge`]."""
@@ -154,7 +172,7 @@ class ModelJudge:
             requests = []
             for key, text in asked.items():
                 try:
-                    requests.append(Request(self._engine.prompt(Item(key, text, Gold(""))), attempt))
+                    requests.append(self._request(key, text, attempt))
                 except PromptTooLong as error:
                     too_long.append(_reply(key, None, str(error), spent[key], key in untold))
             if too_long:

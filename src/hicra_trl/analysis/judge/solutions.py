@@ -148,7 +148,7 @@ def chosen(solutions: Iterable[Solution], most: int | None) -> list[Solution]:
 
 def with_references(solutions: list[Solution], source: Path, given: str | None) -> list[Solution]:
     """
-    Solutions with the gold answers that their source names.
+    Solutions with the gold answers that their source names, where it has them.
 
     Args:
         solutions (`list[Solution]`):
@@ -165,12 +165,14 @@ def with_references(solutions: list[Solution], source: Path, given: str | None) 
     if given == NO_REFERENCES:
         return [replace(solution, reference=None) for solution in solutions]
     if given is None and (source / RECORD_FILE).is_file():
-        golds = {
-            f"{name}/{item.id}": item.gold.answer
+        items = {
+            f"{name}/{item.id}": item
             for name, facts in read_record(source)["benchmarks"].items()
             for item in load_items(_benchmark(facts["definition"]))
         }
-        return [replace(one, reference=golds.get(one.key.rpartition("/")[0])) for one in solutions]
+        asked = ((one, items.get(one.key.rpartition("/")[0])) for one in solutions)
+        # The stored prompt has the turns of a chat template around the problem.
+        return [replace(one, problem=i.problem, reference=i.gold.answer) if i else one for one, i in asked]
     config = source / CONFIG_FILE
     recipe = read_mapping(config) if config.is_file() else {}
     known = {field.name: recipe[field.name] for field in fields(DataArguments) if field.name in recipe}
