@@ -60,8 +60,8 @@ MAY_IMPORT = {
     "analysis": "grams dynamics rewards data evaluation/statistics evaluation/engines training/runs/files "
     "terminal disk",
     # Engines put the question, and evaluations are judged too.
-    "analysis/judge": "evaluation/engines evaluation/problems evaluation/samples evaluation/statistics rewards data "
-    "training/runs/files terminal disk",
+    "analysis/judge": "evaluation/engines evaluation/problems evaluation/protocol evaluation/samples "
+    "evaluation/statistics rewards data training/runs/files terminal disk fields",
     "playground": "rewards grams dynamics analysis analysis/judge disk terminal",
     "claims": "playground analysis evaluation/statistics training/runs",
 }

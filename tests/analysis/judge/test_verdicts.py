@@ -9,7 +9,7 @@ import pytest
 
 from hicra_trl.analysis.judge.judges import ModelJudge, RuleJudge
 from hicra_trl.analysis.judge.question import Answer, Solution
-from hicra_trl.analysis.judge.verdicts import judge_all, read_verdicts
+from hicra_trl.analysis.judge.verdicts import judge_all, read_unusable, read_verdicts
 from hicra_trl.evaluation.engines import server_engine
 from hicra_trl.evaluation.engines.server_engine import ServerEngine
 from hicra_trl.evaluation.settings import EvalArguments
@@ -81,6 +81,22 @@ def test_after_the_last_attempt_a_verdict_is_unreadable_and_no_class(server, tmp
     assert {verdict.label for verdict in others} == {"strategy"} and len(server.seen) == 5 + 3
     assert (last.label, last.quote, last.asked, last.tokens["answer"]) == ("unreadable", "", 3, 15)
     assert "the label is 'C'" in last.reason
+
+
+def test_an_answer_in_vain_is_kept_and_not_asked_for_again(server, tmp_path):
+    file = tmp_path / "v.jsonl"
+    wrong = {"label": "C"}
+    server.answer = lambda body, number: (200, said(body, **wrong)) if number < 9 else (401, b"no credit")
+    with pytest.raises(ValueError, match="no credit"):
+        judge_all(SOLUTIONS, judge_of(server), file)
+    kept = read_unusable(tmp_path / "v.unusable.jsonl")
+    assert len(kept) == 8 and not read_verdicts(file) and all("the label is 'C'" in one.problem for one in kept)
+    asked = len(server.seen)
+    server.answer = lambda body, number: (200, said(body))
+    verdicts = judge_all(SOLUTIONS, judge_of(server), file)
+    assert len(server.seen) == asked + 6 and sorted(verdict.asked for verdict in verdicts) == [2, 2, 2, 2, 3, 3]
+    assert all("You answered this before" in text_of(body) for _, body, _ in server.seen[asked:])
+    assert sum(verdict.tokens["answer"] for verdict in verdicts) == 5 * (8 + 6)
 
 
 def test_what_is_longer_than_the_context_is_not_asked_and_unreadable(server, tmp_path):

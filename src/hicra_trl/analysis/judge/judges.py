@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ...evaluation.engines.engine import Completion, Engine, PromptTooLong, Request, token_limit
 from ...evaluation.problems.items import Item
+from ...fields import Checked
 from ...rewards import Gold
 from ...terminal import one_line
 from .question import Answer, Solution, again, checked, question, read_answer
@@ -18,10 +18,41 @@ CHARACTERS = 4  # of a token, about, where the tokenizer is not here
 _AT_ONCE = 256  # solutions that a rule judges before they are stored
 
 
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Unusable(Checked):
+    """
+    An answer that cannot be used: one line of `verdicts.unusable.jsonl`.
+
+    Attributes:
+        hash (`str`):
+            That of the solution, as [`Judge`] makes it.
+        text (`str`):
+            What the judge wrote.
+        problem (`str`):
+            Why it cannot be used.
+        prompt_tokens (`int` or `None`):
+            Tokens of the prompt; `None` where a server does not tell.
+        answer_tokens (`int`):
+            Tokens of the answer.
+        schema_version (`int`):
+            Of this line.
+    """
+
+    hash: str
+    text: str
+    problem: str
+    prompt_tokens: int | None
+    answer_tokens: int
+    schema_version: int = SCHEMA_VERSION
+
+
 @dataclass(frozen=True)
 class Reply:
     """
-    What a judge says about a solution.
+    What a judge says about a solution in the end.
 
     Attributes:
         hash (`str`):
@@ -68,8 +99,14 @@ class Judge(Protocol):
         """About how many tokens asking once takes."""
         ...
 
-    def __call__(self, solutions: Mapping[str, Solution]) -> Iterator[list[Reply]]:
-        """Judges solutions, given by their hash, and yields what is finished as soon as it is."""
+    def __call__(
+        self, solutions: Mapping[str, Solution], unusable: Mapping[str, Sequence[Unusable]]
+    ) -> Iterator[list[Reply | Unusable]]:
+        """
+        Judges solutions, given by their hash, and yields what there is to store as soon as it is there.
+
+        What it has answered before in vain is given as `unusable`.
+        """
         ...
 
 
@@ -98,9 +135,11 @@ class RuleJudge:
         """See [`Judge`]."""
         return 0
 
-    def __call__(self, solutions: Mapping[str, Solution]) -> Iterator[list[Reply]]:
+    def __call__(
+        self, solutions: Mapping[str, Solution], unusable: Mapping[str, Sequence[Unusable]]
+    ) -> Iterator[list[Reply | Unusable]]:
         """See [`Judge`]."""
-        replies: list[Reply] = []
+        replies: list[Reply | Unusable] = []
         for key, solution in solutions.items():
             replies.append(Reply(key, checked(self._rule(solution), solution.text)))
             if len(replies) == _AT_ONCE:
@@ -156,57 +195,61 @@ class ModelJudge:
         tokenizer = self._engine.tokenizer
         return len(text) // CHARACTERS if tokenizer is None else len(tokenizer(text, verbose=False).input_ids)
 
-    def _request(self, key: str, text: str, attempt: int) -> Request:
-        if self._engine.tokenizer is None:
-            token_limit(key, self._tokens(text), 1, self._context)
-        return Request(self._engine.prompt(Item(key, text, Gold(""))), attempt)
-
-    def __call__(self, solutions: Mapping[str, Solution]) -> Iterator[list[Reply]]:
+    def __call__(
+        self, solutions: Mapping[str, Solution], unusable: Mapping[str, Sequence[Unusable]]
+    ) -> Iterator[list[Reply | Unusable]]:
         """See [`Judge`]."""
-        first = {key: question(solution) for key, solution in solutions.items()}
-        asked, spent = dict(first), {key: Counter[str]() for key in first}
-        untold: set[str] = set()
+        failed = {key: list(unusable.get(key, ())) for key in solutions}
+        waiting = dict(solutions)
         for attempt in range(self._attempts):
-            waiting: dict[str, str] = {}
-            too_long: list[Reply] = []
-            requests = []
-            for key, text in asked.items():
-                try:
-                    requests.append(self._request(key, text, attempt))
-                except PromptTooLong as error:
-                    too_long.append(_reply(key, None, str(error), spent[key], key in untold))
+            requests, too_long = [], []
+            for key, solution in waiting.items():
+                if len(failed[key]) == attempt:
+                    try:
+                        requests.append(self._request(key, solution, failed[key]))
+                    except PromptTooLong as error:
+                        too_long.append(_reply(key, None, str(error), failed[key]))
+            for key in (reply.hash for reply in too_long):
+                del waiting[key]
             if too_long:
                 yield too_long
-            for completions in self._engine.sample(self._run, requests, ()):
-                replies = []
+            for completions in self._engine.sample(self._run, requests, ()) if requests else ():
+                found: list[Reply | Unusable] = []
                 for completion in completions:
                     key = completion.request.prompt.item.id
-                    count = _prompt_tokens(completion)
-                    untold |= {key} if count is None else set()
-                    spent[key].update(asked=1, prompt=count or 0, answer=completion.tokens)
                     try:
-                        answer, problem = read_answer(completion.text, solutions[key].text), ""
+                        answer = read_answer(completion.text, solutions[key].text)
                     except ValueError as error:
-                        answer, problem = None, str(error)
-                        if completion.finish_reason == "length":
-                            problem += f"; it was cut after {completion.tokens} tokens"
-                        if attempt + 1 < self._attempts:
-                            waiting[key] = again(first[key], completion.text, problem)
-                            continue
-                    replies.append(_reply(key, answer, problem, spent[key], key in untold))
-                if replies:
-                    yield replies
-            asked = waiting
+                        failed[key].append(_unusable(completion, str(error)))
+                        found.append(failed[key][-1])
+                    else:
+                        found.append(_reply(key, answer, "", [*failed[key], _unusable(completion, "")]))
+                        del waiting[key]
+                yield found
+        if waiting:
+            yield [_reply(key, None, failed[key][-1].problem, failed[key]) for key in waiting]
+
+    def _request(self, key: str, solution: Solution, failed: Sequence[Unusable]) -> Request:
+        text = question(solution)
+        if failed:
+            text = again(text, failed[-1].text, failed[-1].problem)
+        if self._engine.tokenizer is None:
+            token_limit(key, self._tokens(text), 1, self._context)
+        return Request(self._engine.prompt(Item(key, text, Gold(""))), len(failed))
 
 
-def _reply(key: str, answer: Answer | None, problem: str, spent: Counter[str], untold: bool) -> Reply:
-    prompt = None if untold else spent["prompt"]
-    return Reply(key, answer, one_line(problem), spent["asked"], prompt, spent["answer"])
+def _unusable(completion: Completion, problem: str) -> Unusable:
+    prompt = completion.request.prompt
+    if completion.finish_reason == "length":
+        problem += f"; it was cut after {completion.tokens} tokens"
+    told = len(prompt.ids) or None if completion.prompt_tokens is None else completion.prompt_tokens
+    return Unusable(prompt.item.id, completion.text, problem, told, completion.tokens)
 
 
-def _prompt_tokens(completion: Completion) -> int | None:
-    ids = completion.request.prompt.ids
-    return completion.prompt_tokens if completion.prompt_tokens is not None else len(ids) or None
+def _reply(key: str, answer: Answer | None, problem: str, asked: Sequence[Unusable]) -> Reply:
+    told = [one.prompt_tokens for one in asked if one.prompt_tokens is not None]
+    prompts = sum(told) if len(told) == len(asked) else None
+    return Reply(key, answer, one_line(problem), len(asked), prompts, sum(one.answer_tokens for one in asked))
 
 
 def _hash(*parts: Any) -> str:

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from ...data.prompts import DataArguments, load_prompts
 from ...data.rows import PROMPT_COLUMNS, Row, as_text, stream_rows
 from ...disk import read_mapping
-from ...evaluation.problems.catalog import Benchmark
 from ...evaluation.problems.items import load_items
+from ...evaluation.protocol import benchmark_of
 from ...evaluation.samples.storage import RECORD_FILE, read_record, read_samples, samples_file
 from ...terminal import one_line
 from ...training.runs.files import CONFIG_FILE
@@ -165,10 +165,11 @@ def with_references(solutions: list[Solution], source: Path, given: str | None) 
     if given == NO_REFERENCES:
         return [replace(solution, reference=None) for solution in solutions]
     if given is None and (source / RECORD_FILE).is_file():
+        record = read_record(source)
         items = {
             f"{name}/{item.id}": item
-            for name, facts in read_record(source)["benchmarks"].items()
-            for item in load_items(_benchmark(facts["definition"]))
+            for name in record["benchmarks"]
+            for item in load_items(benchmark_of(record, name))
         }
         asked = ((one, items.get(one.key.rpartition("/")[0])) for one in solutions)
         # The stored prompt has the turns of a chat template around the problem.
@@ -193,7 +194,3 @@ def with_references(solutions: list[Solution], source: Path, given: str | None) 
             "name the dataset that was trained on, or none"
         )
     return found
-
-
-def _benchmark(definition: dict[str, Any]) -> Benchmark:
-    return Benchmark(**{name: tuple(fact) if isinstance(fact, list) else fact for name, fact in definition.items()})

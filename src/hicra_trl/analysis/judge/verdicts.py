@@ -3,23 +3,27 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from tqdm.auto import tqdm
 
 from ...disk import LineFile
-from .judges import Judge, Reply
+from ...fields import Checked
+from .judges import SCHEMA_VERSION, Judge, Reply, Unusable
 from .question import LABELS, UNREADABLE, Solution
 
 
 JUDGE_FOLDER = "judge"
 VERDICTS_FILE = "verdicts.jsonl"
-SCHEMA_VERSION = 1
+_OTHER = "expected the same, or another --output_dir"
+_Line = TypeVar("_Line")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Checked):
     """
     Why a solution is wrong: one line of `verdicts.jsonl`.
 
@@ -49,7 +53,7 @@ class Verdict:
 
     step: int | None
     key: str
-    label: str
+    label: str = field(metadata={"choices": (*LABELS, UNREADABLE)})
     quote: str
     reason: str
     tokens: dict[str, int | None]
@@ -67,6 +71,19 @@ def read_verdicts(file: Path) -> list[Verdict]:
         `ValueError`: for a broken line before that, a verdict that is there twice, or one of a newer version.
     """
     verdicts: dict[str, Verdict] = {}
+    for number, verdict in enumerate(_read(file, Verdict), start=1):
+        if verdict.key in verdicts:
+            raise ValueError(f"{file}, line {number}: a verdict on {verdict.key!r} is there twice")
+        verdicts[verdict.key] = verdict
+    return list(verdicts.values())
+
+
+def read_unusable(file: Path) -> list[Unusable]:
+    """Reads answers that could not be used, as [`read_verdicts`] does."""
+    return list(_read(file, Unusable))
+
+
+def _read(file: Path, kind: type[_Line]) -> Iterator[_Line]:
     with open(file, "rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.endswith(b"\n"):
@@ -75,15 +92,10 @@ def read_verdicts(file: Path) -> list[Verdict]:
                 values = json.loads(line)
                 if values["schema_version"] != SCHEMA_VERSION:
                     raise ValueError(f"schema_version {values['schema_version']!r}, expected {SCHEMA_VERSION}")
-                verdict = Verdict(**values)
-                if not isinstance(verdict.key, str) or verdict.label not in (*LABELS, UNREADABLE):
-                    raise ValueError(f"key {verdict.key!r:.60}, label {verdict.label!r:.60}")
+                yield kind(**values)
             except (ValueError, TypeError, KeyError) as error:
-                raise ValueError(f"{file}, line {number}: expected a verdict, got {line[:60]!r} ({error})") from error
-            if verdict.key in verdicts:
-                raise ValueError(f"{file}, line {number}: a verdict on {verdict.key!r} is there twice")
-            verdicts[verdict.key] = verdict
-    return list(verdicts.values())
+                what = kind.__name__.lower()
+                raise ValueError(f"{file}, line {number}: expected a {what}, got {line[:60]!r} ({error})") from error
 
 
 @dataclass
@@ -129,9 +141,6 @@ def work(solutions: Iterable[Solution], judge: Judge, stored: Sequence[Verdict],
     return found
 
 
-_OTHER = "expected the same, or another --output_dir"
-
-
 def judge_all(solutions: Sequence[Solution], judge: Judge, file: Path) -> list[Verdict]:
     """
     Verdicts on all solutions: those that are stored, and the judge's on the others, stored as they come.
@@ -147,7 +156,11 @@ def judge_all(solutions: Sequence[Solution], judge: Judge, file: Path) -> list[V
     Returns:
         `list[Verdict]`: in the order of the solutions.
     """
-    with LineFile(file, read_verdicts, "judge") as stored:
+    in_vain = LineFile(file.with_suffix(".unusable.jsonl"), read_unusable, "judge") if judge.asks else nullcontext()
+    unusable: dict[str, list[Unusable]] = defaultdict(list)
+    with LineFile(file, read_verdicts, "judge") as stored, in_vain as failures:
+        for one in failures.rows if failures else ():
+            unusable[one.hash].append(one)
         todo = work(solutions, judge, stored.rows, file)
         if todo.copied:
             stored.append(todo.copied)
@@ -155,9 +168,14 @@ def judge_all(solutions: Sequence[Solution], judge: Judge, file: Path) -> list[V
         unreadable = sum(verdict.label == UNREADABLE for verdict in verdicts.values())
         first = {key: equal[0] for key, equal in todo.waiting.items()}
         with tqdm(desc=judge.name, total=len(solutions), initial=len(verdicts), unit="solution", disable=None) as bar:
-            for replies in judge(first) if first else ():
-                new = [verdict for reply in replies for verdict in _verdicts(reply, todo.waiting[reply.hash], judge)]
-                stored.append(new)
+            for replies in judge(first, unusable) if first else ():
+                failed = [reply for reply in replies if isinstance(reply, Unusable)]
+                if failures and failed:
+                    failures.append(failed)
+                final = (reply for reply in replies if isinstance(reply, Reply))
+                new = [verdict for reply in final for verdict in _verdicts(reply, todo.waiting[reply.hash], judge)]
+                if new:
+                    stored.append(new)
                 verdicts |= {verdict.key: verdict for verdict in new}
                 unreadable += sum(verdict.label == UNREADABLE for verdict in new)
                 bar.set_postfix_str(f"{unreadable} unreadable" if unreadable else "", refresh=False)
