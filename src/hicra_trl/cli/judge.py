@@ -6,14 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..analysis.judge.judges import Judge, ModelJudge, RuleJudge
+from ..analysis.judge.judges import Judge, RuleJudge
 from ..analysis.judge.question import UNREADABLE, Solution
 from ..analysis.judge.report import agreement, agreement_text, shares_by_range, shares_text
 from ..analysis.judge.solutions import chosen, read_solutions, with_references
 from ..analysis.judge.verdicts import JUDGE_FOLDER, VERDICTS_FILE, Verdict, judge_all, read_verdicts, work
 from ..disk import write_whole
-from ..evaluation.evaluate import build_engine
-from ..evaluation.settings import EvalArguments
 from ..fields import Checked, Count, Name, NotNegative, Share, SomeShare
 from ..terminal import labelled
 from .parsing import run_command
@@ -267,10 +265,14 @@ def _ask(
 
 def _judge(asking: AskArguments, number: int) -> Judge:
     if asking.judge in (None, "exact"):
-        # Imported here: other judges do without the playground.
+        # What a judge needs is imported for it alone: without a model, nothing waits for its libraries.
         from ..playground.exact import exact_answer
 
         return RuleJudge("exact", exact_answer)
+    from ..analysis.judge.model_judge import ModelJudge
+    from ..evaluation.evaluate import build_engine
+    from ..evaluation.settings import EvalArguments
+
     settings = {name: getattr(asking, name) for name in _ENGINE}
     engine = build_engine(
         EvalArguments(engine=asking.judge, benchmarks=[PROG], instruction="", top_p=1.0, **settings), []

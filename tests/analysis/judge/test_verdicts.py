@@ -7,7 +7,8 @@ import time
 import openai
 import pytest
 
-from hicra_trl.analysis.judge.judges import ModelJudge, RuleJudge
+from hicra_trl.analysis.judge.judges import RuleJudge
+from hicra_trl.analysis.judge.model_judge import ModelJudge
 from hicra_trl.analysis.judge.question import Answer, Solution
 from hicra_trl.analysis.judge.verdicts import judge_all, read_unusable, read_verdicts
 from hicra_trl.evaluation.engines import server_engine

@@ -156,9 +156,12 @@ def judge_all(solutions: Sequence[Solution], judge: Judge, file: Path) -> list[V
     Returns:
         `list[Verdict]`: in the order of the solutions.
     """
-    in_vain = LineFile(file.with_suffix(".unusable.jsonl"), read_unusable, "judge") if judge.asks else nullcontext()
+    in_vain = file.with_suffix(".unusable.jsonl")
     unusable: dict[str, list[Unusable]] = defaultdict(list)
-    with LineFile(file, read_verdicts, "judge") as stored, in_vain as failures:
+    with (
+        LineFile(file, read_verdicts, "judge") as stored,
+        LineFile(in_vain, read_unusable, "judge") if judge.asks else nullcontext() as failures,
+    ):
         for one in failures.rows if failures else ():
             unusable[one.hash].append(one)
         todo = work(solutions, judge, stored.rows, file)
