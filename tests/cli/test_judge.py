@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,10 +39,10 @@ def traces(count, seed):
         yield problem, text
 
 
-@pytest.fixture
-def run(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """A run with completions of four steps, and samples with their outcomes."""
-    folder = tmp_path / "run"
+    folder = tmp_path_factory.mktemp("made")
     (folder / "completions").mkdir(parents=True)
     for step in (2, 4, 6, 8):
         rows = [
@@ -61,6 +62,11 @@ def run(tmp_path):
     ]
     (folder / "samples.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in samples))
     return folder
+
+
+@pytest.fixture
+def run(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "run")
 
 
 def verdicts_of(folder):

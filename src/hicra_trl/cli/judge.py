@@ -66,7 +66,8 @@ class ValidateArguments(Checked):
             (`dummy`, `execution`, `strategy` or `acceptable`), and a `reference` where there is one. The playground's
             `samples.jsonl` is one.
         twice (`bool`, *optional*, defaults to `False`):
-            For `hicra judge validate`: judge a second time, and say how far the judge agrees with itself.
+            For `hicra judge validate`: judge a second time, with other seeds, and say how far the judge agrees with
+            itself. At temperature 0 only the engine's own noise differs.
         min_kappa (`float`, *optional*, defaults to `0.6`):
             For `hicra judge validate`: a kappa below is a failure, with exit status 1.
     """
