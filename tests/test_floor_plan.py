@@ -64,7 +64,10 @@ MAY_IMPORT = {
     "metrics": "rewards grams dynamics evaluation/statistics paper",
     "analysis": "grams dynamics rewards data evaluation/statistics evaluation/engines training/runs/files "
     "training/runs/token_record terminal disk",
-    "playground": "rewards grams dynamics analysis disk terminal",
+    # Engines put the question, and evaluations are judged too.
+    "analysis/judge": "evaluation/engines evaluation/problems evaluation/protocol evaluation/samples "
+    "evaluation/statistics rewards data training/runs/files terminal disk fields",
+    "playground": "rewards grams dynamics analysis analysis/judge disk terminal",
     "claims": "playground analysis evaluation/statistics training/runs",
 }
 # These are the doors of their rooms: `cli` opens any, and a room's `__init__` shows what lies in it.

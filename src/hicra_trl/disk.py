@@ -4,16 +4,22 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import yaml
 
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 _MODEL_FILES = ("*.safetensors", "*.bin", "config.json", "generation_config.json", "tokenizer*", "chat_template*")
 _TAIL = 1 << 20
+_Row = TypeVar("_Row", bound="DataclassInstance")
 
 
 def write_whole(path: str | Path, text: str) -> None:
@@ -52,6 +58,56 @@ def lock(file: IO[Any], who: str) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(f"{file.name} is in use: another {who} writes there") from None
+
+
+class LineFile(Generic[_Row]):
+    """
+    A JSONL file, to be appended to by one process at a time.
+
+    Opening it truncates away a last line that an interruption tore.
+
+    Args:
+        path (`str` or `Path`):
+            The file.
+        read (`Callable[[Path], list]`):
+            Reads the whole lines of it.
+        who (`str`):
+            Who else may be writing there.
+
+    Attributes:
+        rows (`list`):
+            Those that were there when it was opened.
+
+    Raises:
+        `ValueError`: if the file is broken, or another process appends to it.
+    """
+
+    def __init__(self, path: str | Path, read: Callable[[Path], list[_Row]], who: str) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(self.path, "ab")  # noqa: SIM115
+        lock(self._file, who)
+        self.rows = read(self.path)
+        with open(self.path, "rb") as lines:
+            self._file.truncate(sum(len(line) for line in lines if line.endswith(b"\n")))
+
+    def append(self, rows: Iterable[_Row]) -> None:
+        """Stores rows, which are dataclasses; when this returns, they are on disk."""
+        lines = [json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows]
+        # A byte-level tokenizer can sample half a surrogate pair, which UTF-8 has no bytes for.
+        self._file.write("".join(lines).encode(errors="replace"))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
 
 def read_mapping(file: str | Path, **expected: type | tuple[type, ...]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from trl import ModelConfig
 
 from hicra_trl.cli.export import ExportArguments
 from hicra_trl.cli.highlight import HighlightArguments
+from hicra_trl.cli.judge import AskArguments, JudgeArguments
 from hicra_trl.cli.lexicon import LexiconArguments
 from hicra_trl.cli.mine import MineArguments
 from hicra_trl.cli.parsing import parse
@@ -28,10 +29,11 @@ COMMANDS = {
     "mine": (CorpusArguments, MineArguments, MiningConfig),
     "lexicon": (LexiconArguments, CorpusArguments),
     "export": (ExportArguments,),
+    "judge": (JudgeArguments, AskArguments),
     "highlight": (HighlightArguments,),
     "playground": (PlaygroundArguments,),
 }
-NEEDED = {"eval": {"model": "m", "benchmarks": ["aime24"]}}
+NEEDED = {"judge": {"judge": "exact"}, "eval": {"model": "m", "benchmarks": ["aime24"]}}
 TRAINING = {"output_dir": "run", "use_cpu": True, "report_to": "none"}
 # What is wrong inside of a mapping, TRL and Transformers say so.
 ELSEWHERE = (TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError, ImportError)

@@ -16,6 +16,7 @@ from trl import ModelConfig
 from hicra_trl.cli.export import ExportArguments
 from hicra_trl.cli.help import DATACLASSES, FOR_LATER, TO_KNOW, described, documented, help_page
 from hicra_trl.cli.highlight import HighlightArguments
+from hicra_trl.cli.judge import AskArguments, JudgeArguments, ValidateArguments
 from hicra_trl.cli.lexicon import LexiconArguments
 from hicra_trl.cli.main import COMMANDS
 from hicra_trl.cli.mine import MineArguments
@@ -36,6 +37,7 @@ PARSED = {
     "playground": (PlaygroundArguments,),
     "export": (ExportArguments,),
     "health": (),
+    "judge": (JudgeArguments, ValidateArguments, AskArguments),
     "highlight": (HighlightArguments,),
 }
 OURS = sorted({path for paths in DATACLASSES.values() for path in paths.split() if path.startswith("hicra_trl.")})

@@ -26,6 +26,9 @@ DATACLASSES = {
     "playground": "hicra_trl.cli.playground.PlaygroundArguments",
     "export": "hicra_trl.cli.export.ExportArguments",
     "health": "",
+    "judge": """
+        hicra_trl.cli.judge.JudgeArguments hicra_trl.cli.judge.AskArguments hicra_trl.cli.judge.ValidateArguments
+    """,
     "highlight": "hicra_trl.cli.highlight.HighlightArguments",
 }
 # Only `--help_all` shows these of our own fields, and others than these of TRL's and Transformers'.

@@ -76,8 +76,8 @@ def make_requests(engine: Engine, task: Task) -> list[Request]:
 def draw(folder: Path, name: str, requests: Sequence[Request], engine: Engine, marker: Marker) -> None:
     """Samples, marks and stores what is missing of a benchmark."""
     with SampleFile(folder, name) as stored:
-        done = {(sample.item, sample.index) for sample in stored.samples}
-        correct = sum(sample.correct for sample in stored.samples)
+        done = {(sample.item, sample.index) for sample in stored.rows}
+        correct = sum(sample.correct for sample in stored.rows)
         with tqdm(desc=name, total=len(requests), initial=len(done), unit="sample") as bar:
             for completions in engine.sample(name, requests, done):
                 samples = marker(completions)

@@ -5,9 +5,6 @@ import copy
 import io
 import json
 import shutil
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
@@ -33,6 +30,7 @@ from hicra_trl.evaluation.problems.items import Item
 from hicra_trl.evaluation.settings import EvalArguments
 from hicra_trl.grams import PlanningTokenLabeler
 from hicra_trl.rewards import Gold, Grader
+from model_server import completion_of, model_server
 
 
 TEMPLATE = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]{{ enable_thinking }}"
@@ -289,53 +287,10 @@ def test_samples_hold_what_the_grader_and_the_labeler_say(folder, tokenizer, gra
     assert changed.planning_tokens > 0 and (without.planning_tokens, without.grams) == (None, {"so wait": 1})
 
 
-class Endpoint(BaseHTTPRequestHandler):
-    """Speaks like a server of models; the test tells it what to answer."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self.reply(200, {"data": [{"id": "tiny", "owned_by": self.server.software}]})
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with self.server.lock:
-            self.server.seen.append((self.path, body, self.headers))
-            self.server.running += 1
-            self.server.most = max(self.server.most, self.server.running)
-            status, answer = self.server.answer(body, len(self.server.seen))
-        time.sleep(0.01)
-        with self.server.lock:
-            self.server.running -= 1
-        self.reply(status, answer)
-
-    def reply(self, status, answer):
-        content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Retry-After", "0.01")
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_):
-        pass
-
-
-def completion_of(body, text="so what", reason="stop", **more):
-    spoken = {"message": {"content": text}} if "messages" in body else {"text": text}
-    return {"choices": [{**spoken, "finish_reason": reason, **more}], "usage": {"completion_tokens": 5}}
-
-
 @pytest.fixture
 def server():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
-    server.software, server.lock, server.seen, server.running, server.most = "other", threading.Lock(), [], 0, 0
-    server.answer = lambda body, number: (200, completion_of(body))
-    server.url = f"http://127.0.0.1:{server.server_port}/v1"
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with model_server() as server:
+        yield server
 
 
 def ask(server, items=ITEMS, num_samples=2, done=(), **changed):
@@ -417,7 +372,8 @@ def test_what_came_before_an_error_is_handed_over(server):
 
 
 @pytest.mark.parametrize("answer", [b"<html>", {"choices": []}, {"choices": [{"text": "7", "finish_reason": "stop"}]}])
-def test_an_answer_without_a_completion_is_an_error(server, answer):
+def test_an_answer_without_a_completion_is_an_error(server, monkeypatch, answer):
+    monkeypatch.setattr(server_engine, "PAUSE", 0.001)
     server.answer = lambda body, number: (200, answer)
     with pytest.raises(ValueError, match="/v1/completions answered no completion"):
         list(ask(server))
@@ -432,7 +388,7 @@ def test_a_server_without_the_model_or_none_at_all_is_named(server):
         list(ask(server))
 
 
-@pytest.mark.parametrize("answer", [b"", {"error": {"message": "overloaded"}}])
+@pytest.mark.parametrize("answer", [b"", b'{"choices": [{"te', {"error": {"message": "overloaded"}}])
 def test_an_answer_that_is_none_is_asked_for_again(server, monkeypatch, answer):
     monkeypatch.setattr(server_engine, "PAUSE", 0.001)
     server.answer = lambda body, number: (200, completion_of(body) if number == 3 else answer)

@@ -50,7 +50,7 @@ def test_a_torn_last_line_is_dropped_wherever_it_is_torn(tmp_path):
         file.write_bytes(whole[:cut])
         assert [s.index for s in read_samples(file)] == [0]
         with SampleFile(tmp_path, "aime24") as opened:
-            assert [s.index for s in opened.samples] == [0]
+            assert [s.index for s in opened.rows] == [0]
             assert file.read_bytes() == whole[:first]
     assert store(tmp_path, sample("a", 1, AWKWARD)).read_bytes() == whole
 

@@ -78,6 +78,8 @@ class Completion:
             `"stop"`, or `"length"` where the token limit cut it.
         seed (`int`):
             Seed that it was drawn with.
+        prompt_tokens (`int` or `None`):
+            Tokens of the prompt as a server counts them; `None` where none tells.
     """
 
     request: Request
@@ -86,6 +88,11 @@ class Completion:
     tokens: int
     finish_reason: Literal["stop", "length"]
     seed: int
+    prompt_tokens: int | None = None
+
+
+class PromptTooLong(ValueError):
+    """A prompt leaves no place for a single token in the model's context."""
 
 
 class Engine(Protocol):
@@ -140,7 +147,7 @@ def token_limit(item: str, length: int, max_tokens: int, context: int | None) ->
     Most tokens of a completion: `max_tokens`, or less where the context of prompt and completion ends before.
 
     Raises:
-        `ValueError`: if the prompt leaves no place for a single token.
+        [`PromptTooLong`]: if the prompt leaves no place for a single token.
 
     Example:
 
@@ -152,7 +159,7 @@ def token_limit(item: str, length: int, max_tokens: int, context: int | None) ->
     if context is None:
         return max_tokens
     if length >= context:
-        raise ValueError(
+        raise PromptTooLong(
             f"item {item!r}: its prompt has {length} tokens, expected fewer than the {context} of the context"
         )
     return min(max_tokens, context - length)

@@ -144,12 +144,13 @@ class ServerEngine:
             if not isinstance(text, str) or type(tokens) is not int:
                 raise TypeError(f"expected a text and a number of tokens, got {text!r:.40} and {tokens!r:.40}")
             reason = "length" if choice["finish_reason"] == "length" else "stop"
+            asked = (whole.get("usage") or {}).get("prompt_tokens")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             url = f"{self.base_url}/{path}"
             raise ValueError(f"{url} answered no completion: {error!r} in {answer[:200]!r}") from error
         if ids and self.renderer:
             text = self.renderer.text(ids)
-        return Completion(request, text, ids, tokens, reason, seed)
+        return Completion(request, text, ids, tokens, reason, seed, asked if type(asked) is int else None)
 
     def _limit(self, prompt: Prompt) -> int:
         if not prompt.ids:
@@ -213,11 +214,11 @@ def _said(parts: Any) -> str:
 
 
 def _may_pass(answer: str) -> bool:
-    """Whether an answer with status 200 is none: empty, or the report of an error."""
+    """Whether an answer with status 200 is none: no JSON, such as half of one, or the report of an error."""
     try:
         whole = json.loads(answer)
     except ValueError:
-        return not answer.strip()
+        return True
     return isinstance(whole, dict) and bool(whole.get("error")) and not whole.get("choices")
 
 

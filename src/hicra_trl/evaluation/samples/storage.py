@@ -2,13 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, get_type_hints
+from typing import Any, get_type_hints
 
-from ...disk import check_own, lock, read_mapping, write_whole
+from ...disk import LineFile, check_own, read_mapping, write_whole
 from .sample import Sample
 
 
@@ -61,58 +59,19 @@ def _check(sample: Sample) -> None:
         raise TypeError(f"grams is {sample.grams!r:.60}")
 
 
-class SampleFile:
+class SampleFile(LineFile[Sample]):
     """
-    The samples of one benchmark, to be appended to.
-
-    Opening it truncates away a last line that an interruption tore.
+    The samples of one benchmark, to be appended to; see [`~hicra_trl.disk.LineFile`].
 
     Args:
         folder (`str` or `Path`):
             The evaluation's folder.
         benchmark (`str`):
             Name of the benchmark.
-
-    Attributes:
-        samples (`list[Sample]`):
-            Those that were there when it was opened.
-
-    Raises:
-        `ValueError`: if the file is broken, or another process appends to it.
     """
 
     def __init__(self, folder: str | Path, benchmark: str) -> None:
-        self.path = samples_file(folder, benchmark)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self.path, "ab")  # noqa: SIM115
-        lock(self._file, "evaluation")
-        self.samples = read_samples(self.path)
-        self._drop_torn_line()
-
-    def append(self, samples: Sequence[Sample]) -> None:
-        """Stores samples; when this returns, they are on disk."""
-        lines = [json.dumps(asdict(sample), ensure_ascii=False) + "\n" for sample in samples]
-        # A byte-level tokenizer can sample half a surrogate pair, which UTF-8 has no bytes for.
-        self._file.write("".join(lines).encode(errors="replace"))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def _drop_torn_line(self) -> None:
-        size = self.path.stat().st_size
-        with open(self.path, "rb") as file:
-            whole = sum(len(line) for line in file if line.endswith(b"\n"))
-        if whole < size:
-            self._file.truncate(whole)
+        super().__init__(samples_file(folder, benchmark), read_samples, "evaluation")
 
 
 def read_record(folder: str | Path) -> dict[str, Any]:

@@ -43,7 +43,10 @@ class Estimate:
 
 
 def bootstrap_means(
-    values_IM: np.ndarray, ends: tuple[float, float] = (0.0, 1.0), end_weight: float = 0.5, seed: int = 0
+    values_IM: np.ndarray,
+    ends: tuple[float | np.ndarray, float | np.ndarray] = (0.0, 1.0),
+    end_weight: float = 0.5,
+    seed: int = 0,
 ) -> np.ndarray:
     """
     Means of resampled items, by the Bayesian bootstrap (Rubin, 1981) with two more items at the ends of the range.
@@ -57,7 +60,7 @@ def bootstrap_means(
         values_IM (`numpy.ndarray` of shape `(items, columns)`):
             Values of each item.
         ends (`tuple[float, float]`, *optional*, defaults to `(0.0, 1.0)`):
-            Smallest and largest value that an item can have.
+            Smallest and largest value that an item can have; an array has those of each column.
         end_weight (`float`, *optional*, defaults to `0.5`):
             Weight of each end; an item has 1.
         seed (`int`, *optional*, defaults to `0`):

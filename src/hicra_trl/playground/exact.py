@@ -1,0 +1,60 @@
+"""A judge that knows: why a completion of the playground is wrong, from its trace."""
+
+import re
+
+from hicra_trl.analysis.judge.question import Answer, Solution
+from hicra_trl.terminal import one_line
+
+from .traces import Trace, read_trace
+from .world import Problem
+
+
+_PROBLEM = re.compile(r"Using (\d{1,4}), (\d{1,4}) and (\d{1,4}), make (\d{1,4})\.")
+_STEPS = ("the first operation", "the second operation", "the comparison with the target")
+
+
+def exact_answer(solution: Solution) -> Answer:
+    r"""
+    The class of a completion, as [`read_trace`] decides it, and where it shows.
+
+    Args:
+        solution ([`~hicra_trl.analysis.judge.question.Solution`]):
+            A completion of the playground.
+
+    Raises:
+        `ValueError`: if the problem is none of the playground's.
+
+    Example:
+
+    ```python
+    >>> exact_answer(Solution("1", "Using 8, 5 and 3, make 10.\n", "Perhaps 8 + 5 + 3. So \\boxed{8 + 5 + 3}"))
+    Answer(label='strategy', quote='8 + 5 + 3', reason='skipped the check')
+    ```
+    """
+    match = _PROBLEM.fullmatch(solution.problem.strip())
+    if match is None:
+        raise ValueError(
+            "the judge 'exact' knows the playground alone: expected a problem such as 'Using 8, 5 and 3, make 10.', "
+            f"got {one_line(solution.problem)!r} ({solution.key})"
+        )
+    *numbers, target = map(int, match.groups())
+    trace = read_trace(solution.text, Problem(tuple(numbers), target))
+    kind, _, reason = trace.outcome.partition(": ")
+    if kind == "correct":
+        return Answer("acceptable", trace.boxed or "", "the verifier accepts it")
+    if kind == "execution":
+        return Answer("execution", *_wrong_step(trace, solution.text))
+    proposed = trace.attempts[-1].candidate if trace.attempts else solution.text
+    return Answer("strategy", proposed if trace.boxed in (None, "none") else trace.boxed, reason)
+
+
+def _wrong_step(trace: Trace, text: str) -> tuple[str, str]:
+    """The first one: the candidate that it is about, and what is wrong."""
+    for attempt in trace.attempts:
+        if not attempt.legal:
+            return attempt.candidate, "it does not use each of the numbers once"
+        if not all(attempt.steps):
+            return attempt.candidate, f"{_STEPS[attempt.steps.index(False)]} in its check is wrong"
+    if trace.malformed:
+        return (re.split(r"(?<=\.)\s", text.strip())[-1], "a sentence is none of the playground's")
+    return trace.boxed or "", "the boxed expression does not use each of the numbers once"
