@@ -6,6 +6,7 @@ from pathlib import Path
 CONFIG_FILE = "resolved_config.yaml"
 MANIFEST_FILE = "manifest.json"
 LEXICON_FOLDER = "strategic_grams"
+TOKEN_RECORD_FOLDER = "token_records"
 STATE_FILE = "hicra_state.json"
 
 
