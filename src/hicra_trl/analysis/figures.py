@@ -38,6 +38,7 @@ Values = dict[int, dict[str, float]]
 
 CREATOR = "hicra plot"
 VERDICTS_FILE = "judge/verdicts.jsonl"
+_ERRORS = ("strategy", "other")
 _SHARES = (0.2, 0.3)
 _DROPPED, _DRAWS = 0.3, 5
 _BESIDE = (
@@ -169,9 +170,6 @@ def error_shares(run: Run) -> Values:
         step: {kind: sum(share for label, share in shares.items() if _error(label) == kind) for kind in _ERRORS}
         for step, shares in found.items()
     }
-
-
-_ERRORS = ("strategy", "other")
 
 
 def _error(label: str) -> str:

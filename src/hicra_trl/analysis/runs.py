@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..disk import read_mapping
+from ..dynamics.curves import method_name
 from ..training.runs.files import CONFIG_FILE, LEXICON_FOLDER, MANIFEST_FILE
 from .comparison import read_outcomes
 
@@ -23,7 +24,6 @@ _SAME_METHOD = re.compile(
     "per_device|save|token_record|trackio|vllm_g|vllm_server)_.*"
 )
 _EVALUATED = "eval_hicra/pass_at_1"
-_CREDITED = {"random": "random credit", "high_entropy": "high-entropy credit"}
 
 
 @dataclass(frozen=True)
@@ -65,20 +65,6 @@ class Run:
             **{name: value for name, value in recipe.items() if not _SAME_METHOD.fullmatch(name)},
         }
         return cls(folder, manifest, settings)
-
-    @property
-    def method(self) -> str:
-        """What its credit is called."""
-        settings = self.settings
-        credited = settings.get("credit_tokens", "planning")
-        name = "GRPO"
-        if settings["alpha"]:
-            name = "HICRA" if credited == "planning" else _CREDITED.get(credited, f"credit {credited}")
-        if settings.get("entropy_coef") or settings.get("use_adaptive_entropy"):
-            name += ", entropy regularization"
-        if (share := settings.get("top_entropy_quantile") or 1) < 1:
-            name += f", top {share:.0%} entropy"
-        return name
 
     @cached_property
     def logs(self) -> list[dict[str, Any]]:
@@ -164,7 +150,7 @@ def read_runs(folders: Iterable[str | Path]) -> dict[str, dict[str, Run]]:
 
 def _labels(runs: list[Run], names: list[str]) -> list[str]:
     """A name for each method, with as few of the settings as tell it from others of the same credit."""
-    labels = [run.method for run in runs]
+    labels = [method_name(run.settings) for run in runs]
     for name in names:
         for label in {label for label in labels if labels.count(label) > 1}:
             same = [i for i, other in enumerate(labels) if other == label]

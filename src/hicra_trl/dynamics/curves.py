@@ -164,6 +164,25 @@ def logged(
     return panels, missing
 
 
+def method_name(recipe: Mapping[str, Any]) -> str:
+    """
+    What the credit of a recipe is called.
+
+    Example:
+
+    ```python
+    >>> method_name({"alpha": 0.2}), method_name({"alpha": 0.0, "top_entropy_quantile": 0.2})
+    ('HICRA', 'GRPO, top 20% entropy')
+    ```
+    """
+    credited = recipe.get("credit_tokens", "planning").replace("_", "-")
+    name = "GRPO" if not recipe["alpha"] else "HICRA" if credited == "planning" else f"{credited} credit"
+    if recipe.get("entropy_coef") or recipe.get("use_adaptive_entropy"):
+        name += ", entropy regularization"
+    share = recipe.get("top_entropy_quantile") or 1
+    return name if share == 1 else f"{name}, top {share:.0%} entropy"
+
+
 def series(logs: Logs, key: str) -> tuple[np.ndarray, np.ndarray]:
     """
     Steps and values of the rows of a log that have `key`; of two rows of a step the later counts.

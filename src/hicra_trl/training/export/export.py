@@ -23,7 +23,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME
 
 from ...terminal import first_line
-from ..runs.files import CONFIG_FILE, LEXICON_FOLDER, MANIFEST_FILE
+from ..runs.files import CARD_FIGURE, CONFIG_FILE, LEXICON_FOLDER, MANIFEST_FILE
 from .shards import read_fsdp, read_zero
 from .weights import Trained
 
@@ -65,7 +65,7 @@ def export(trained: Trained, output_dir: str | Path) -> Path:
         processor = _from_saved_or_base(AutoProcessor, trained, "tokenizer_config.json", mistral_format=False)
         processor.save_pretrained(folder)
         shutil.copytree(trained.folder / LEXICON_FOLDER, folder / LEXICON_FOLDER)
-        for name in (CONFIG_FILE, MANIFEST_FILE):
+        for name in (CONFIG_FILE, MANIFEST_FILE, CARD_FIGURE):
             if (trained.run / name).is_file():
                 shutil.copyfile(trained.run / name, folder / name)
         _card(trained, AutoConfig.from_pretrained(folder).dtype).save(folder / CARD_FILE)
