@@ -127,10 +127,10 @@ def test_what_a_run_lacks_is_one_line_each_and_the_rest_is_drawn(runs, tmp_path)
     files, missing, tables = draw(tmp_path / "figures", list(FIGURES), *runs, bare, begun)
     assert [file.stem for file in files] == ["dynamics", "methods", "exploration"]
     everywhere = ", ".join(map(str, (*runs[:2], bare, begun, *runs[2:])))
-    assert f"no semantic entropy (hicra/semantic_entropy) in {bare}" in missing
-    assert f"no log yet, in trainer_state.json or a checkpoint, in {begun}" in missing
-    assert f"no token record (token_record of the recipe leaves it) in {everywhere}" in missing
-    assert f"no error types ('hicra judge' finds them) in {everywhere}" in missing
+    assert f"no hicra/semantic_entropy logged in {bare}" in missing
+    assert f"no log yet, neither in trainer_state.json nor in a checkpoint, in {begun}" in missing
+    assert f"no token record (token_record of a recipe leaves one) in {everywhere}" in missing
+    assert f"no verdicts ('hicra judge' gives them) in {everywhere}" in missing
     assert len([line for line in missing if "strategic grams" in line]) == 6
     assert len(set(missing)) == len(missing) and not any("\n" in line for line in missing)
     assert points(tables["methods"], panel="Token entropy", seed="3") == {1: 0.5, 2: 0.4}

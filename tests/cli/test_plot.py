@@ -32,7 +32,7 @@ def test_methods_and_seeds_are_found_and_figures_lie_beside_the_runs(folder):
         *(f"runs/figures/{name}.png" for name in ("dynamics", "methods", "exploration")),
     ]
     assert [line.partition(" (")[0] for line in done.stderr.splitlines()] == [
-        "hicra plot: no error types",
+        "hicra plot: no verdicts",
         "hicra plot: no token record",
     ]
     written = sorted(file.suffix for file in (folder / "runs" / "figures").iterdir())

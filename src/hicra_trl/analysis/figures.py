@@ -9,21 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ..disk import check_own, write_whole
-from ..dynamics.curves import (
-    ACCURACY,
-    CSV_HEADER,
-    DYNAMICS,
-    LENGTH,
-    SEMANTIC_ENTROPY,
-    Line,
-    Metric,
-    Panel,
-    draw,
-    logged,
-    numbers,
-    save,
-    series,
-)
+from ..dynamics.curves import CSV_HEADER, Line, Panel, draw, numbers, save
+from ..dynamics.logged import ACCURACY, DYNAMICS, LENGTH, SEMANTIC_ENTROPY, Metric, logged, series
 from ..grams import StrategicGrams
 from ..training.runs.files import TOKEN_RECORD_FOLDER
 from .runs import Run
@@ -58,7 +45,7 @@ def dynamics(runs: Methods, missing: Missing) -> list[Panel]:
 
 def errors(runs: Methods, missing: Missing) -> list[Panel]:
     """Figure 5: errors of planning, and others, from a judge's verdicts or the playground's exact classes."""
-    lacking = "no error types ('hicra judge' finds them)"
+    lacking = "no verdicts ('hicra judge' gives them)"
     return _per_step({"Errors": "share of the completions"}, lacking, runs, missing, lambda run: [error_shares(run)])
 
 
@@ -73,7 +60,7 @@ def forks(runs: Methods, missing: Missing) -> list[Panel]:
         "Planning tokens of high entropy": "share of the planning tokens",
         "Planning among tokens of high entropy": "share of those tokens",
     }
-    return _per_step(units, "no token record (token_record of the recipe leaves it)", runs, missing, _fork_shares)
+    return _per_step(units, "no token record (token_record of a recipe leaves one)", runs, missing, _fork_shares)
 
 
 def exploration(runs: Methods, missing: Missing) -> list[Panel]:
@@ -127,7 +114,7 @@ def write_figures(
         `ValueError`: if there is nothing to draw, or another file is where one would be written.
     """
     unlogged = [run.folder for seeds in runs.values() for run in seeds.values() if not run.logs]
-    missing: Missing = {"no log yet, in trainer_state.json or a checkpoint,": unlogged} if unlogged else {}
+    missing: Missing = {"no log yet, neither in trainer_state.json nor in a checkpoint,": unlogged} if unlogged else {}
     drawn = {name: FIGURES[name](runs, missing) for name in names}
     lines = [what + (f" in {', '.join(map(str, folders))}" if folders else "") for what, folders in missing.items()]
     drawn = {name: panels for name, panels in drawn.items() if panels}
@@ -247,5 +234,5 @@ def _logged(metrics: Sequence[Metric], runs: Methods, missing: Missing) -> list[
     logs = {method: {seed: run.logs for seed, run in seeds.items() if run.logs} for method, seeds in runs.items()}
     panels, lacking = logged(metrics, logs)
     for what, places in lacking.items():
-        missing[f"no {what}"] = [runs[method][seed].folder for method, seed in places]
+        missing[f"no {what} logged"] = [runs[method][seed].folder for method, seed in places]
     return panels

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..disk import read_mapping
-from ..dynamics.curves import method_name
+from ..dynamics.logged import method_name
 from ..training.runs.files import CONFIG_FILE, LEXICON_FOLDER, MANIFEST_FILE
 from .comparison import read_outcomes
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-Logs = Sequence[Mapping[str, Any]]
 FORMATS = ("svg", "pdf", "png")
 CSV_HEADER = ("panel", "kind", "method", "seed", "step", "value", "low", "high")
 
@@ -27,6 +26,8 @@ _FIXED = {"GRPO": ("#0072B2", "o"), "HICRA": ("#D55E00", "s")}
 _OTHERS = (("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "v"), ("#E69F00", "P"), ("#000000", "X"))
 _STYLES = {"solid": "-", "dashed": (0, (4, 2)), "dotted": (0, (1, 1.5))}
 _MARKS = 8
+# The interval of two seeds is 25 standard errors wide: it hides what there is to see, and stands in the table alone.
+_LEAST_SEEDS = 3
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "hicra",
@@ -93,111 +94,6 @@ class Panel:
         return dict(zip(dict.fromkeys(line.kind for line in self.lines), _STYLES, strict=False))
 
 
-@dataclass(frozen=True)
-class Metric:
-    """
-    What a panel shows of logs.
-
-    Attributes:
-        title, unit (`str`):
-            Of the panel.
-        keys (`Mapping[str, Sequence[str]]`):
-            For each kind of line what it may be logged as: the first that any log has. `{}` in a kind becomes the k
-            of a `pass_at_k`.
-    """
-
-    title: str
-    unit: str
-    keys: Mapping[str, Sequence[str]]
-
-
-HELD_OUT = ("held_out/pass_at_1", "eval_hicra/pass_at_1")
-ACCURACY = Metric("Validation accuracy", "pass@1", {"": HELD_OUT})
-LENGTH = Metric("Length", "tokens per completion", {"": ("completions/mean_length",)})
-SEMANTIC_ENTROPY = Metric("Semantic entropy", "nats", {"": ("hicra/semantic_entropy",)})
-# Of single runs (paper, figures 3 and 13).
-DYNAMICS = (
-    Metric(
-        "Relative perplexity",
-        "perplexity / first perplexity",
-        {kind: (f"hicra/relative_perplexity/{kind}",) for kind in ("planning", "execution")},
-    ),
-    Metric("Token entropy", "nats", {kind: (f"hicra/entropy/{kind}",) for kind in ("planning", "execution")}),
-    SEMANTIC_ENTROPY,
-    Metric("Conditional entropy", "nats", {"": ("hicra/conditional_entropy",)}),
-    Metric("Accuracy", "pass@1", {"held out": HELD_OUT, "training": ("hicra/pass_at_1",)}),
-    LENGTH,
-)
-
-
-def logged(
-    metrics: Sequence[Metric], logs: Mapping[str, Mapping[str, Logs]]
-) -> tuple[list[Panel], dict[str, list[tuple[str, str]]]]:
-    """
-    Panels of what was logged.
-
-    Args:
-        metrics (`Sequence[Metric]`):
-            One panel each; what no log has is left out.
-        logs (`Mapping[str, Mapping[str, Sequence]]`):
-            By method and seed.
-
-    Returns:
-        `tuple[list[Panel], dict[str, list[tuple[str, str]]]]`: the panels; and what is missing, with the methods and
-            seeds that lack it.
-    """
-    panels, missing = [], {}
-    for metric in metrics:
-        lines = []
-        for kind, keys in metric.keys.items():
-            everything = [log for seeds in logs.values() for log in seeds.values()]
-            key = next((key for key in keys if any(len(series(log, key)[0]) for log in everything)), keys[0])
-            for method, seeds in logs.items():
-                found = {seed: series(log, key) for seed, log in seeds.items()}
-                present = {seed: points for seed, points in found.items() if len(points[0])}
-                if lacking := [(method, seed) for seed in found.keys() - present.keys()]:
-                    missing.setdefault(f"{metric.title.lower()} ({key})", []).extend(sorted(lacking))
-                if present:
-                    lines.append(Line(method, kind.format(key.rpartition("_")[2]), present))
-        if lines:
-            panels.append(Panel(metric.title, metric.unit, lines))
-    return panels, missing
-
-
-def method_name(recipe: Mapping[str, Any]) -> str:
-    """
-    What the credit of a recipe is called.
-
-    Example:
-
-    ```python
-    >>> method_name({"alpha": 0.2}), method_name({"alpha": 0.0, "top_entropy_quantile": 0.2})
-    ('HICRA', 'GRPO, top 20% entropy')
-    ```
-    """
-    credited = recipe.get("credit_tokens", "planning").replace("_", "-")
-    name = "GRPO" if not recipe["alpha"] else "HICRA" if credited == "planning" else f"{credited} credit"
-    if recipe.get("entropy_coef") or recipe.get("use_adaptive_entropy"):
-        name += ", entropy regularization"
-    share = recipe.get("top_entropy_quantile") or 1
-    return name if share == 1 else f"{name}, top {share:.0%} entropy"
-
-
-def series(logs: Logs, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Steps and values of the rows of a log that have `key`; of two rows of a step the later counts.
-
-    Example:
-
-    ```python
-    >>> series([{"step": 1, "reward": 0.5}, {"step": 1, "loss": 0.0}, {"step": 2, "reward": None}], "reward")
-    (array([1.]), array([0.5]))
-    ```
-    """
-    points = {row["step"]: row[key] for row in logs if isinstance(row.get(key), int | float)}
-    return np.array(list(points), dtype=float), np.array(list(points.values()), dtype=float)
-
-
 def draw(panels: Sequence[Panel], columns: int = 2) -> "Figure":
     """
     Draws panels; a method has one colour in all of them.
@@ -226,6 +122,8 @@ def draw(panels: Sequence[Panel], columns: int = 2) -> "Figure":
         grid = figure.subplots(rows, columns, squeeze=False).flat
         for i, (axis, panel) in enumerate(zip(grid, panels)):
             _draw(axis, panel, looks)
+            beside = panels[i - i % columns : i - i % columns + columns]
+            axis.set_title(panel.title, pad=18 if any(any(other.kinds) for other in beside) else 6)
             if i + columns >= len(panels):
                 axis.set_xlabel("optimizer step")
         for axis in grid:
@@ -296,19 +194,13 @@ def _draw(axis: "Axes", panel: Panel, looks: Mapping[str, tuple[str, str]]) -> N
             # Alone it is all there is to see; under a mean it is what the mean hides.
             thin = {"linewidth": 0.6, "alpha": 0.45}
             axis.plot(steps, values, **style, **(thin if len(line.seeds) > 1 else _marked(marker, len(steps))))
-        steps, mean, _ = line.mean()
-        axis.plot(steps, mean, **style, **_marked(marker, len(steps)))
-    bottom, top = axis.get_ylim()
-    for line in panel.lines:
         steps, mean, half = line.mean()
-        axis.fill_between(steps, mean - half, mean + half, color=looks[line.method][0], alpha=0.15, linewidth=0)
-    # The interval of two seeds is so wide that nothing else would be seen.
-    room = (top - bottom) / 2
-    axis.set_ylim(max(bottom - room, axis.get_ylim()[0]), min(top + room, axis.get_ylim()[1]))
+        axis.plot(steps, mean, **style, **_marked(marker, len(steps)))
+        if len(line.seeds) >= _LEAST_SEEDS:
+            axis.fill_between(steps, mean - half, mean + half, color=color, alpha=0.15, linewidth=0)
     axis.locator_params(nbins=5)
     axis.margins(x=0.02)
     axis.set_ylabel(panel.unit)
-    axis.set_title(panel.title, pad=18)
     kinds = panel.kinds
     said = ", ".join(kind if len(kinds) == 1 else f"{style}: {kind}" for kind, style in kinds.items())
     axis.text(0, 1.03, said, transform=axis.transAxes, fontsize=8, color="#475467")

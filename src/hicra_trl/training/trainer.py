@@ -10,7 +10,8 @@ from transformers import PreTrainedModel
 from trl.trainer.utils import get_config_model_id
 
 from ..dynamics import DynamicsMeter
-from ..dynamics.curves import DYNAMICS, draw, logged, method_name, save
+from ..dynamics.curves import draw, save
+from ..dynamics.logged import DYNAMICS, logged, method_name
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..paper import PAPER_CITATION
 from .config import HICRAConfig
