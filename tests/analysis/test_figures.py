@@ -131,9 +131,24 @@ def test_what_a_run_lacks_is_one_line_each_and_the_rest_is_drawn(runs, tmp_path)
     assert f"no log yet, neither in trainer_state.json nor in a checkpoint, in {begun}" in missing
     assert f"no token record (token_record of a recipe leaves one) in {everywhere}" in missing
     assert f"no verdicts ('hicra judge' gives them) in {everywhere}" in missing
-    assert len([line for line in missing if "strategic grams" in line]) == 6
+    assert f"no strategic grams yet in {everywhere}" in missing
     assert len(set(missing)) == len(missing) and not any("\n" in line for line in missing)
     assert points(tables["methods"], panel="Token entropy", seed="3") == {1: 0.5, 2: 0.4}
+
+
+def test_what_is_broken_is_one_line_and_the_rest_is_drawn(runs, tmp_path):
+    leave_verdicts(runs[0], {2: ["strategy"]})
+    with (runs[0] / "judge" / "verdicts.jsonl").open("a") as file:
+        file.write('["strategy"]\n')
+    leave_record(runs[1], [1])
+    [record] = (runs[1] / "token_records").iterdir()
+    record.write_bytes(b"PAR1")
+    (runs[2] / "outcomes.json").write_text("{")
+    files, missing, _ = draw(tmp_path / "figures", list(FIGURES), *runs)
+    assert [file.stem for file in files] == ["dynamics", "methods", "exploration"]
+    for broken in (runs[0] / "judge" / "verdicts.jsonl, line 2: expected a verdict", record, "outcomes.json"):
+        assert len([line for line in missing if str(broken) in line]) == 1, broken
+    assert not any("\n" in line for line in missing)
 
 
 def test_nothing_to_draw_is_said_with_what_is_missing(tmp_path):

@@ -62,7 +62,7 @@ def test_where_figures_go(given, expected):
         (["RUN", "--output", ""], "hicra plot: output must be text that is not empty, got ''"),
         (["RUN", "--figures", "forks"], "hicra plot: nothing to draw: no token record"),
         (["RUN", "RUN"], "is given more than once: expected different runs"),
-        (["RUN", "--output", "RUN/manifest.json"], "hicra plot: "),
+        (["RUN", "--output", "RUN/manifest.json"], "manifest.json is a file: expected a folder for the figures"),
     ],
 )
 def test_wrong_input_gets_one_line_and_status_2(argv, message, folder, capsys):

@@ -1,10 +1,10 @@
 """Compares methods over seeds: the table that ends an experiment, as text and in the report."""
 
-import json
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ..disk import read_mapping
 from ..dynamics.statistics import mean_and_interval
 from ..terminal import table
 
@@ -16,7 +16,7 @@ HEADER = ("", "accuracy", "gain", "steps right", "tokens", "strategy errors", "e
 def read_outcomes(folder: Path) -> dict[str, Any]:
     """Accuracy, share of each outcome and more, from `outcomes.json`, which older folders call `evaluation.json`."""
     file = folder / OUTCOMES_FILE
-    return json.loads((file if file.is_file() else folder / "evaluation.json").read_text())
+    return read_mapping(file if file.is_file() else folder / "evaluation.json", accuracy=(int, float), outcomes=dict)
 
 
 def comparison_rows(folders: dict[str, list[Path]]) -> list[tuple[str, ...]]:

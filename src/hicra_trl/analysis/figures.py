@@ -73,10 +73,14 @@ def without_grams(runs: Methods, missing: Missing) -> list[Panel]:
     found = {}
     for method, seeds in runs.items():
         for seed, run in seeds.items():
+            # Not loaded by this path: of a folder that is not there, it could be a repository on the Hub.
+            if not run.lexicon.is_dir():
+                missing.setdefault("no strategic grams yet", []).append(run.folder)
+                continue
             try:
                 grams = StrategicGrams.load(run.lexicon)
                 found.setdefault(method, {})[seed] = sensitivity(run.folder, grams, _DROPPED, [*range(_DRAWS)])
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 missing[str(error)] = []
     return sensitivity_panels(found, _DROPPED)
 
@@ -113,23 +117,24 @@ def write_figures(
     Raises:
         `ValueError`: if there is nothing to draw, or another file is where one would be written.
     """
-    unlogged = [run.folder for seeds in runs.values() for run in seeds.values() if not run.logs]
-    missing: Missing = {"no log yet, neither in trainer_state.json nor in a checkpoint,": unlogged} if unlogged else {}
-    drawn = {name: FIGURES[name](runs, missing) for name in names}
-    lines = [what + (f" in {', '.join(map(str, folders))}" if folders else "") for what, folders in missing.items()]
-    drawn = {name: panels for name, panels in drawn.items() if panels}
-    if not drawn:
-        raise ValueError("nothing to draw: " + "; ".join(lines))
-    files = {name: [folder / f"{name}.{suffix}" for suffix in (*formats, "csv")] for name in drawn}
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: expected a folder for the figures")
+    files = {name: [folder / f"{name}.{suffix}" for suffix in (*formats, "csv")] for name in names}
     for file in (file for several in files.values() for file in several):
         check_own(file, ",".join(CSV_HEADER) if file.suffix == ".csv" else CREATOR)
+    unlogged = [run.folder for seeds in runs.values() for run in seeds.values() if not run.logs]
+    missing: Missing = {"no log yet, neither in trainer_state.json nor in a checkpoint,": unlogged} if unlogged else {}
+    drawn = {name: panels for name in files if (panels := FIGURES[name](runs, missing))}
+    lines = [what + (f" in {', '.join(map(str, folders))}" if folders else "") for what, folders in missing.items()]
+    if not drawn:
+        raise ValueError("nothing to draw: " + "; ".join(lines))
     for name, panels in drawn.items():
         figure = draw(panels)
         *pictures, table = files[name]
         for picture in pictures:
             save(figure, picture, CREATOR)
         write_whole(table, numbers(panels))
-    return [several[-2] for several in files.values()], lines
+    return [files[name][-2] for name in drawn], lines
 
 
 def error_shares(run: Run) -> Values:
@@ -170,10 +175,14 @@ def _verdicts(file: Path) -> dict[int, Counter[str]]:
     counts: dict[int, Counter[str]] = {}
     if file.is_file():
         # A line that is being written has no end yet.
-        for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
-            verdict = json.loads(line)
-            if verdict["step"] is not None and verdict["label"] != "unreadable":
-                counts.setdefault(verdict["step"], Counter())[_error(verdict["label"])] += 1
+        for number, line in enumerate(file.read_text(encoding="utf-8").split("\n")[:-1], 1):
+            try:
+                verdict = json.loads(line)
+                step, label = verdict["step"], verdict["label"]
+            except (ValueError, TypeError, KeyError) as error:
+                raise ValueError(f"{file}, line {number}: expected a verdict, got {line[:60]!r}") from error
+            if step is not None and label != "unreadable":
+                counts.setdefault(step, Counter())[_error(label)] += 1
     return counts
 
 
@@ -205,7 +214,7 @@ def _per_step(
         for seed, run in seeds.items():
             try:
                 values = read(run)
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 missing[str(error)] = []
                 continue
             if any(values):

@@ -19,9 +19,10 @@ from .comparison import read_outcomes
 _SAME_METHOD = re.compile(
     "seed|data_seed|output_dir|run_name|project|debug|env|local_rank|accelerate_config|disable_tqdm|use_cpu|deepspeed|"
     "gradient_accumulation_steps|generation_batch_size|completions_per_step|strategic_grams|model_name_or_path|"
-    "model_revision|model_init_kwargs|num_completions_to_print|report_to|push_to_hub|"
+    "model_revision|model_init_kwargs|num_completions_to_print|report_to|push_to_hub|token_record|"
+    "vllm_gpu_memory_utilization|vllm_group_port|"
     "(dataset|dataloader|ddp|do|eval|fsdp|grader|gradient_checkpointing|health|held_out|hub|include|log|logging|"
-    "per_device|save|token_record|trackio|vllm_g|vllm_server)_.*"
+    "per_device|save|token_record|trackio|vllm_server)_.*"
 )
 _EVALUATED = "eval_hicra/pass_at_1"
 
@@ -58,7 +59,7 @@ class Run:
         recipe = read_mapping(folder / CONFIG_FILE)
         settings = {
             "alpha": recipe.get("alpha"),
-            "model": manifest["model"].get("fingerprint") or manifest["model"].get("commit"),
+            "model": next(filter(None, map(manifest["model"].get, ("fingerprint", "commit", "name"))), None),
             "lexicon": manifest["lexicon"].get("fingerprint"),
             "data": _data(manifest).get("fingerprint"),
             **(manifest.get("batch") or {}),

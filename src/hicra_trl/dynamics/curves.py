@@ -212,7 +212,7 @@ def _marked(marker: str, points: int) -> dict[str, Any]:
 
 
 def _named(method: str, seeds: Mapping[str, int]) -> str:
-    return f"{method}, {seeds[method]} seeds" if seeds[method] > 1 else method
+    return f"{method} (n = {seeds[method]})" if seeds[method] > 1 else method
 
 
 def _listed(arrays: Sequence[np.ndarray]) -> Iterator[list[float]]:
