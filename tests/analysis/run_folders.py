@@ -7,7 +7,7 @@ import pandas as pd
 import yaml
 
 from hicra_trl.grams import StrategicGrams
-from hicra_trl.training.runs.token_record import RecordedCompletion, RecordHeader, record_name, write_record
+from hicra_trl.training.runs.token_record import RecordedCompletion, RecordHeader, record_file, write_record
 
 
 RECIPE = {
@@ -92,7 +92,7 @@ def leave_record(run, steps, planning=0.15, lift=0.6, completions=8, tokens=40, 
             rows.append(
                 RecordedCompletion(*row, -np.ones(tokens, np.int32), *numbers, np.ones(1, np.float32), 1.0, False)
             )
-        write_record(run / "token_records" / record_name(step, 0), rows)
+        write_record(record_file(run, step, 0), rows)
 
 
 def leave_verdicts(run, labels):

@@ -105,7 +105,7 @@ def test_forks_are_both_directions_of_the_token_record(tmp_path):
     assert not missing
     panel = "Planning tokens of high entropy"
     assert points(table, panel=panel, kind="top 30%") == pytest.approx(expected["planning"], abs=0.01)
-    panel = "Planning among tokens of high entropy"
+    panel = "High-entropy tokens that plan"
     assert points(table, panel=panel, kind="top 30%") == pytest.approx(expected["high"], abs=0.01)
     assert points(table, panel=panel, kind="all tokens") == pytest.approx(expected["all"])
     assert {row["kind"] for row in table} == {"top 20%", "top 30%", "all tokens"}

@@ -104,7 +104,7 @@ def test_what_is_no_run_is_said_in_one_line(tmp_path):
     with pytest.raises(ValueError, match=r"no run at .*nowhere: expected a folder with manifest\.json"):
         read_runs([tmp_path / "nowhere"])
     run = leave_run(tmp_path / "run")
-    with pytest.raises(ValueError, match="run is given more than once"):
+    with pytest.raises(ValueError, match="is given more than once: expected different runs"):
         read_runs([run, tmp_path / "run" / "." / "checkpoint" / ".."])
     (run / "manifest.json").write_text('{"seed": "one"}')
     with pytest.raises(ValueError, match=r"manifest\.json: expected 'seed' as hicra writes it, got 'one'"):

@@ -11,10 +11,8 @@ from tqdm import tqdm
 from ..disk import check_own, write_whole
 from ..dynamics.curves import CSV_HEADER, Line, Panel, draw, numbers, save
 from ..dynamics.logged import ACCURACY, DYNAMICS, LENGTH, SEMANTIC_ENTROPY, Metric, logged, series
-from ..grams import StrategicGrams
 from ..training.runs.files import TOKEN_RECORD_FOLDER
 from .runs import Run
-from .sensitivity import sensitivity, sensitivity_panels
 
 
 Methods = Mapping[str, Mapping[str, Run]]
@@ -58,7 +56,7 @@ def forks(runs: Methods, missing: Missing) -> list[Panel]:
     """Figure 10: planning tokens of high entropy, and planning among the tokens of high entropy."""
     units = {
         "Planning tokens of high entropy": "share of the planning tokens",
-        "Planning among tokens of high entropy": "share of those tokens",
+        "High-entropy tokens that plan": "share of the high-entropy tokens",
     }
     return _per_step(units, "no token record (token_record of a recipe leaves one)", runs, missing, _fork_shares)
 
@@ -70,6 +68,10 @@ def exploration(runs: Methods, missing: Missing) -> list[Panel]:
 
 def without_grams(runs: Methods, missing: Missing) -> list[Panel]:
     """Figures 11 and 12: curves of the saved completions, with the lexicon and with 30 % of it dropped at random."""
+    # Imported here, as the reader of token records is: the other figures do not wait for it.
+    from ..grams import StrategicGrams
+    from .sensitivity import sensitivity, sensitivity_panels
+
     found = {}
     for method, seeds in runs.items():
         for seed, run in seeds.items():

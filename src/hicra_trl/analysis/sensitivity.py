@@ -134,7 +134,6 @@ def sensitivity_panels(results: Mapping[str, Mapping[str, Sensitivity]], fractio
                 for seed, result in seeds.items()
                 for draw, curve in zip(result.seeds, result.dropped[metric])
             }
-            lines = [Line("whole lexicon", "", whole), Line(f"{fraction:.0%} removed at random", "", dropped)]
-            title = metric.replace("_", " ").capitalize()
-            panels.append(Panel(f"{title}, {method}" if len(results) > 1 else title, unit, lines))
+            lines = [Line("whole lexicon", method, whole), Line(f"{fraction:.0%} removed at random", method, dropped)]
+            panels.append(Panel(metric.replace("_", " ").capitalize(), unit, lines))
     return panels

@@ -26,6 +26,8 @@ _FIXED = {"GRPO": ("#0072B2", "o"), "HICRA": ("#D55E00", "s")}
 _OTHERS = (("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "v"), ("#E69F00", "P"), ("#000000", "X"))
 _STYLES = {"solid": "-", "dashed": (0, (4, 2)), "dotted": (0, (1, 1.5))}
 _MARKS = 8
+# Lines of more points are noise as wide as a brush: thin, so that one does not cover another.
+_MANY = 200
 # The interval of two seeds is 25 standard errors wide: it hides what there is to see, and stands in the table alone.
 _LEAST_SEEDS = 3
 _RC: dict[Any, Any] = {
@@ -208,7 +210,8 @@ def _draw(axis: "Axes", panel: Panel, looks: Mapping[str, tuple[str, str]]) -> N
 
 def _marked(marker: str, points: int) -> dict[str, Any]:
     """The look of a line on top, with a few markers whatever its number of points."""
-    return {"linewidth": 1.6, "marker": marker, "markersize": 3.5, "markevery": max(1, points // _MARKS)}
+    look = {"linewidth": 1.6} if points <= _MANY else {"linewidth": 0.7, "alpha": 0.7}
+    return {**look, "marker": marker, "markersize": 3.5, "markevery": max(1, points // _MARKS)}
 
 
 def _named(method: str, seeds: Mapping[str, int]) -> str:
