@@ -66,6 +66,19 @@ def test_a_method_looks_the_same_in_all_panels_and_kinds_differ_in_style():
     assert [text.get_text() for text in figure.legends[0].texts] == ["HICRA", "GRPO"]
 
 
+def test_a_method_is_named_once_with_its_seeds_and_no_panel_is_empty():
+    panels = [
+        Panel("A", "nats", [line("GRPO", s=([1], [1.0]))]),
+        Panel("B", "nats", [THREE]),
+        Panel("C", "nats", [THREE]),
+    ]
+    figure = draw(panels)
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["A", "B", "C"]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["GRPO", "HICRA (n = 3)"]
+    # A step is named below the last panel of each column.
+    assert [axis.get_xlabel() for axis in figure.axes] == ["", "optimizer step", "optimizer step"]
+
+
 def test_a_log_has_what_any_of_its_names_says():
     metric = Metric("Accuracy", "pass@1", {"held out": ("held_out/pass_at_1", "eval_hicra/pass_at_1")})
     old, new = [{"step": 4, "eval_hicra/pass_at_1": 0.5}], [{"step": 4, "held_out/pass_at_1": 0.25}, {"step": 5}]

@@ -34,7 +34,7 @@ def write_report(path: str | Path, folders: dict[str, list[Path]]) -> Path:
     methods = [method for method in folders if method != "base"]
     runs = folders[methods[0]]
     grams = StrategicGrams.load(runs[0] / "strategic_grams")
-    figure = draw(dynamics(read_runs(run for method in methods for run in folders[method]), {}), columns=3)
+    figure = draw(dynamics(read_runs(run for method in methods for run in folders[method]), {}))
     save(figure, path.with_name("figures.png"), "hicra playground")
     body = "\n".join(
         [

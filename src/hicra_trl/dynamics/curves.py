@@ -96,33 +96,20 @@ class Panel:
         return dict(zip(dict.fromkeys(line.kind for line in self.lines), _STYLES, strict=False))
 
 
-def draw(panels: Sequence[Panel], columns: int = 2) -> "Figure":
-    """
-    Draws panels; a method has one colour in all of them.
-
-    Args:
-        panels (`Sequence[Panel]`):
-            In reading order.
-        columns (`int`, *optional*, defaults to `2`):
-            Most panels beside each other.
-
-    Returns:
-        [`~matplotlib.figure.Figure`]: the figure.
-    """
+def draw(panels: Sequence[Panel]) -> "Figure":
+    """Draws panels in reading order, two beside each other; a method has one colour in all of them."""
     # Imported here: it takes half a second, which training does not wait for at its start.
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    columns = min(columns, len(panels))
+    columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     looks = _looks(panels)
-    seeds = {line.method: max(len(line.seeds), 1) for panel in panels for line in panel.lines}
     with themed():
-        legend_rows = -(-len(looks) // max(columns, 2))
-        size = (5.0 if columns == 1 else 3.5 * columns, 2.3 * rows + 0.2 + 0.2 * legend_rows)
+        size = (7.0 if columns == 2 else 5.0, 2.3 * rows + 0.2 + 0.2 * -(-len(looks) // 2))
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False).flat
-        for i, (axis, panel) in enumerate(zip(grid, panels)):
+        for i, (panel, axis) in enumerate(zip(panels, grid)):
             _draw(axis, panel, looks)
             beside = panels[i - i % columns : i - i % columns + columns]
             axis.set_title(panel.title, pad=18 if any(any(other.kinds) for other in beside) else 6)
@@ -130,11 +117,12 @@ def draw(panels: Sequence[Panel], columns: int = 2) -> "Figure":
                 axis.set_xlabel("optimizer step")
         for axis in grid:
             axis.remove()
-        handles = [
-            Line2D([], [], color=color, marker=marker, markersize=4, linewidth=1.6, label=_named(method, seeds))
-            for method, (color, marker) in looks.items()
-        ]
-        figure.legend(handles=handles, loc="outside upper left", ncols=max(columns, 2), borderaxespad=0.2)
+        handles = []
+        for method, (color, marker) in looks.items():
+            seeds = max(len(line.seeds) for panel in panels for line in panel.lines if line.method == method)
+            label = f"{method} (n = {seeds})" if seeds > 1 else method
+            handles.append(Line2D([], [], color=color, marker=marker, markersize=4, linewidth=1.6, label=label))
+        figure.legend(handles=handles, loc="outside upper left", ncols=2, borderaxespad=0.2)
     return figure
 
 
@@ -212,10 +200,6 @@ def _marked(marker: str, points: int) -> dict[str, Any]:
     """The look of a line on top, with a few markers whatever its number of points."""
     look = {"linewidth": 1.6} if points <= _MANY else {"linewidth": 0.7, "alpha": 0.7}
     return {**look, "marker": marker, "markersize": 3.5, "markevery": max(1, points // _MARKS)}
-
-
-def _named(method: str, seeds: Mapping[str, int]) -> str:
-    return f"{method} (n = {seeds[method]})" if seeds[method] > 1 else method
 
 
 def _listed(arrays: Sequence[np.ndarray]) -> Iterator[list[float]]:
