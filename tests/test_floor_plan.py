@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "training/token_record": "training/config training/runs/token_record grams",
     "training/trainer": ALGORITHM,
     "training/held_out": ALGORITHM,
-    "training/callbacks": ALGORITHM,
+    "training/callbacks": f"{ALGORITHM} disk",
     "training/rewards": "training/config rewards rewards/gold data fields terminal",
     "training/arguments": "training/rewards data fields",
     "training": f"{ALGORITHM} lazy training/trainer training/held_out training/callbacks training/rewards "

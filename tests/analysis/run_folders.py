@@ -7,7 +7,6 @@ import pandas as pd
 import yaml
 
 from hicra_trl.grams import StrategicGrams
-from hicra_trl.training.runs.token_record import RecordedCompletion, RecordHeader, record_file, write_record
 
 
 RECIPE = {
@@ -75,24 +74,6 @@ def made_up_logs(steps, seed=0, gain=0.0, every=1):
                 {"step": step, "eval_loss": 0.0, "eval_hicra/pass_at_1": 0.3 + (0.4 + gain) * part + noise[10]}
             )
     return [*rows, {"step": steps, "train_runtime": 12.0}]
-
-
-def leave_record(run, steps, planning=0.15, lift=0.6, completions=8, tokens=40, seed=0):
-    """A token record, in which a planning token has a high entropy more often than another."""
-    random = np.random.default_rng(seed)
-    header = RecordHeader(0.2, "planning", "f-paper", 1.0, ["boxed"], ["but wait"])
-    for step in steps:
-        rows = []
-        for i in range(completions):
-            plans = random.random(tokens) < planning
-            entropy = (random.exponential(0.3, tokens) + lift * plans).astype(np.float16)
-            ids, ones = np.arange(tokens, dtype=np.int32), np.ones(tokens, dtype=bool)
-            numbers = (np.float32(0.5), np.full(tokens, 0.5, np.float32), -entropy, entropy)
-            row = (header, step, 0, i // 4, i % 4, "2 + 2?", b"x" * tokens, ids + 1, ids, ones, plans)
-            rows.append(
-                RecordedCompletion(*row, -np.ones(tokens, np.int32), *numbers, np.ones(1, np.float32), 1.0, False)
-            )
-        write_record(record_file(run, step, 0), rows)
 
 
 def leave_verdicts(run, labels):

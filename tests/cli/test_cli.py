@@ -81,6 +81,7 @@ def test_training_leaves_what_other_tools_read(run_folder):
     assert "alpha = 0.4" in (run_folder / "README.md").read_text()
     assert (run_folder / "strategic_grams" / "strategic_grams.parquet").is_file()
     assert manifest["lexicon"]["fingerprint"] in (run_folder / "README.md").read_text()
+    assert (run_folder / "health.jsonl").read_text() == ""
 
 
 def test_a_run_is_drawn_in_its_card_and_by_plot(run_folder, tmp_path):
@@ -198,12 +199,13 @@ WRONG = [
     (["playground", "--seeds", "0"], "hicra playground: seeds must be at least 1, got 0"),
     (["playground", "--recipes", "nowhere"], "hicra playground: no recipe at nowhere/grpo.yaml"),
     (["playground", "--color", "red"], "hicra playground: unknown arguments: --color red"),
+    (["health", "nowhere"], "hicra health: no run at nowhere: expected a folder with trainer_state.json"),
     (["highlight", "--input", "no.txt"], "hicra highlight: expected --input to name a text file"),
     (["highlight", "--input", "RECIPE", "--limit", "0"], "hicra highlight: limit must be at least 1, got 0"),
     (
         ["unknown"],
         "hicra: unknown command 'unknown', expected one of train, mine, lexicon, eval, playground, export, plot, "
-        "highlight",
+        "health, highlight",
     ),
 ]
 

@@ -37,6 +37,7 @@ PARSED = {
     "playground": (PlaygroundArguments,),
     "export": (ExportArguments,),
     "plot": (PlotArguments,),
+    "health": (),
     "highlight": (HighlightArguments,),
 }
 OURS = sorted({path for paths in DATACLASSES.values() for path in paths.split() if path.startswith("hicra_trl.")})
@@ -146,4 +147,4 @@ sys.exit(str({{"numpy", "torch", "transformers", "trl", "datasets", "pandas", "m
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr == "set()\n"
     assert done.stdout.count("\n") < 140 and max(map(len, done.stdout.splitlines())) < 120
-    assert f"hicra {command}" in done.stdout and "options:\n  --" in done.stdout
+    assert f"hicra {command}" in done.stdout and ("options:\n  --" in done.stdout) == bool(PARSED[command])

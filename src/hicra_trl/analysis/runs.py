@@ -14,6 +14,7 @@ from ..training.runs.files import CONFIG_FILE, LEXICON_FOLDER, MANIFEST_FILE
 from .comparison import read_outcomes
 
 
+TRAINER_STATE = "trainer_state.json"
 # Fields that say where, on what and how visibly a run trains, and its seed: runs that differ in these alone are seeds
 # of one method. What the manifest records as fingerprints counts instead of names.
 _SAME_METHOD = re.compile(
@@ -74,11 +75,7 @@ class Run:
 
         Where the playground judged the model that it began with, that is the first of its evaluations.
         """
-        # A run that goes on has newer checkpoints than what it left when it had ended before.
-        folders = (self.folder, *self._checkpoints[:2])
-        states = [state for folder in folders if (state := _state(folder / "trainer_state.json"))]
-        newest = max(states, key=lambda state: state.get("global_step", 0), default={"log_history": []})
-        logs, base = newest["log_history"], self.outcomes_before
+        logs, base = read_logs(self.folder) or [], self.outcomes_before
         if base and any(_EVALUATED in row for row in logs):
             logs = [{"step": 0, _EVALUATED: base["accuracy"]}, *logs]
         return logs
@@ -86,14 +83,8 @@ class Run:
     @property
     def lexicon(self) -> Path:
         """Its strategic grams, of a run that is not finished those beside its newest checkpoint."""
-        lexicons = (folder / LEXICON_FOLDER for folder in (self.folder, *self._checkpoints))
+        lexicons = (folder / LEXICON_FOLDER for folder in (self.folder, *_checkpoints(self.folder)))
         return next(filter(Path.is_dir, lexicons), self.folder / LEXICON_FOLDER)
-
-    @property
-    def _checkpoints(self) -> list[Path]:
-        """Newest first."""
-        steps = {folder: folder.name.rpartition("-")[2] for folder in self.folder.glob("checkpoint-*")}
-        return sorted((folder for folder in steps if steps[folder].isdecimal()), key=lambda f: -int(steps[f]))
 
     @property
     def outcomes_before(self) -> dict[str, Any] | None:
@@ -175,12 +166,41 @@ def _data(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return manifest.get("data", {}).get("train") or {}
 
 
-def _state(file: Path) -> Mapping[str, Any] | None:
-    """The state of a trainer; `None` where there is none, or one that was cut."""
-    try:
-        return read_mapping(file, log_history=list)
-    except (ValueError, FileNotFoundError):
-        return None
+def read_logs(run: str | Path) -> list[dict[str, Any]] | None:
+    """
+    What a run has logged, finished or not, of this package or of another trainer; `None` before there is anything.
+
+    Raises:
+        `ValueError`: if what there is is broken.
+    """
+    logs, broken = [], None
+    # A run that goes on has newer checkpoints than what it had left at its end. The newest may be half-written.
+    for folder in (Path(run), *_checkpoints(Path(run))[:2]):
+        if (file := folder / TRAINER_STATE).is_file():
+            try:
+                logs.append(_rows(file))
+            except ValueError as error:
+                broken = error
+    if not logs and broken is not None:
+        raise broken
+    return max(logs, key=lambda rows: rows[-1]["step"] if rows else 0, default=None)
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    rows = read_mapping(file, log_history=list)["log_history"]
+    last = 0
+    for row in rows:
+        step = row.get("step") if isinstance(row, dict) else None
+        if not isinstance(step, int) or step < last:
+            raise ValueError(f"{file}: expected logs with growing steps, got {repr(row)[:60]} after step {last}")
+        last = step
+    return rows
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    """Newest first."""
+    steps = {folder: folder.name.rpartition("-")[2] for folder in run.glob("checkpoint-*")}
+    return sorted((folder for folder in steps if steps[folder].isdecimal()), key=lambda folder: -int(steps[folder]))
 
 
 def _outcomes(folder: Path) -> dict[str, Any] | None:

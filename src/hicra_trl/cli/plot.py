@@ -56,10 +56,12 @@ def run(argv: list[str]) -> int:
 
 def plot(folders: list[str], args: PlotArguments) -> None:
     """Writes the figures."""
+    from ..analysis.alarms import read_alarms
     from ..analysis.figures import FIGURES, write_figures
     from ..analysis.runs import read_runs
     from ..dynamics.curves import FORMATS
     from ..terminal import say
+    from ..training.runs.files import HEALTH_FILE
 
     if not folders:
         raise ValueError("expected the folders of runs, got none")
@@ -71,6 +73,10 @@ def plot(folders: list[str], args: PlotArguments) -> None:
     files, missing = write_figures(runs, args.figures, output, args.formats)
     for line in missing:
         say(f"{PROG}: {line}")
+    for run in (run for seeds in runs.values() for run in seeds.values()):
+        if run.logs or (run.folder / HEALTH_FILE).is_file():
+            for alarm in read_alarms(run.folder):
+                say(f"{PROG}: {run.folder}, {alarm.line()}")
     for method, seeds in runs.items():
         print(f"{method}: seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}")
     print("\n".join(map(str, files)))

@@ -9,6 +9,7 @@ LEXICON_FOLDER = "strategic_grams"
 TOKEN_RECORD_FOLDER = "token_records"
 CARD_FIGURE = "dynamics.png"
 STATE_FILE = "hicra_state.json"
+HEALTH_FILE = "health.jsonl"
 
 
 def missing_state(checkpoint: str | Path) -> str | None:
