@@ -57,8 +57,8 @@ def test_methods_of_one_credit_are_told_apart_by_what_differs(tmp_path):
 
 
 def test_a_field_that_an_older_run_lacks_tells_nothing_apart(tmp_path):
-    runs = [leave_run(tmp_path / "old", 1), leave_run(tmp_path / "new", 2, a_new_field=3)]
-    assert told_apart(runs) == {"GRPO": ["1", "2"]}
+    runs = [leave_run(tmp_path / "new", 2, a_new_field=3), leave_run(tmp_path / "old", 1)]
+    assert told_apart(runs) == {"GRPO": ["2", "1"]} and told_apart(runs[::-1]) == {"GRPO": ["1", "2"]}
 
 
 def test_a_seed_that_is_there_twice_keeps_its_folder(tmp_path):

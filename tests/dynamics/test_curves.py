@@ -79,7 +79,7 @@ def test_a_method_is_named_once_with_its_seeds_and_no_panel_is_empty():
     assert [axis.get_xlabel() for axis in figure.axes] == ["", "optimizer step", "optimizer step"]
 
 
-def test_a_log_has_what_any_of_its_names_says():
+def test_what_has_two_names_is_drawn_under_that_which_most_logs_have():
     metric = Metric("Accuracy", "pass@1", {"held out": ("held_out/pass_at_1", "eval_hicra/pass_at_1")})
     old, new = [{"step": 4, "eval_hicra/pass_at_1": 0.5}], [{"step": 4, "held_out/pass_at_1": 0.25}, {"step": 5}]
     panels, missing = logged([metric], {"GRPO": {"1": old}})
@@ -88,6 +88,9 @@ def test_a_log_has_what_any_of_its_names_says():
     panels, missing = logged([metric], {"GRPO": {"1": old}, "HICRA": {"1": new}})
     assert rows(*panels) == [("Accuracy", "held out", "HICRA", "1", "4", "0.25", "", "")]
     assert missing == {"held_out/pass_at_1": [("GRPO", "1")]}
+    panels, missing = logged([metric], {"GRPO": {"1": old}, "HICRA": {"1": [*new, *old]}})
+    assert [row[2:6] for row in rows(*panels)] == [("GRPO", "1", "4", "0.5"), ("HICRA", "1", "4", "0.5")]
+    assert not missing
     assert logged([metric], {"GRPO": {"1": []}}) == ([], {"held_out/pass_at_1": [("GRPO", "1")]})
 
 

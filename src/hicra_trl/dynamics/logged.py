@@ -21,8 +21,8 @@ class Metric:
         title, unit (`str`):
             Of the panel.
         keys (`Mapping[str, Sequence[str]]`):
-            For each kind of line what it may be logged as: the first that any log has. `{}` in a kind becomes the k
-            of a `pass_at_k`.
+            For each kind of line what it may be logged as: that which most logs have counts, of equals the first.
+            `{}` in a kind becomes the k of a `pass_at_k`.
     """
 
     title: str
@@ -70,7 +70,7 @@ def logged(
         lines = []
         for kind, keys in metric.keys.items():
             everything = [log for seeds in logs.values() for log in seeds.values()]
-            key = next((key for key in keys if any(len(series(log, key)[0]) for log in everything)), keys[0])
+            key = max(keys, key=lambda key: sum(len(series(log, key)[0]) > 0 for log in everything))
             for method, seeds in logs.items():
                 found = {seed: series(log, key) for seed, log in seeds.items()}
                 present = {seed: points for seed, points in found.items() if len(points[0])}
