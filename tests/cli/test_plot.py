@@ -55,7 +55,7 @@ def test_where_figures_go(given, expected):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--formats", "png"], "hicra plot: expected the folders of runs, got none"),
+        (["--formats", "png"], "hicra plot: expected the folders of runs in front of any --field, got none"),
         (["nowhere"], "hicra plot: no run at nowhere: expected a folder with manifest.json and resolved_config.yaml"),
         (["RUN", "--figures", "dynamic"], "hicra plot: figures must be among dynamics, errors, methods, forks, "),
         (["RUN", "--formats", "jpg"], "hicra plot: formats must be among svg, pdf, png, got 'jpg'"),

@@ -42,7 +42,7 @@ def dynamics(runs: Methods, missing: Missing) -> list[Panel]:
 
 
 def errors(runs: Methods, missing: Missing) -> list[Panel]:
-    """Figure 5: errors of planning, and others, from a judge's verdicts or the playground's exact classes."""
+    """Figure 5: errors of strategy, and others, from a judge's verdicts or the playground's exact classes."""
     lacking = "no verdicts ('hicra judge' gives them)"
     return _per_step({"Errors": "share of the completions"}, lacking, runs, missing, lambda run: [error_shares(run)])
 

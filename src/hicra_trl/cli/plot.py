@@ -19,7 +19,7 @@ of one method: a thin line each, their mean and its 95 % interval on top.
   hicra plot runs/a runs/b --figures dynamics errors --formats pdf --output paper
 
   dynamics     figures 3, 13    perplexity, token, semantic and conditional entropy, accuracy, length
-  errors       figure 5         errors of planning and others over steps
+  errors       figure 5         errors of strategy and others over steps
   methods      figures 6 to 8   semantic and token entropy, length, pass@k, validation accuracy
   forks        figure 10        planning tokens and tokens of high entropy, from token records
   exploration  figure 14        semantic entropy and accuracy
@@ -64,7 +64,7 @@ def plot(folders: list[str], args: PlotArguments) -> None:
     from ..training.runs.files import HEALTH_FILE
 
     if not folders:
-        raise ValueError("expected the folders of runs, got none")
+        raise ValueError("expected the folders of runs in front of any --field, got none")
     for name, chosen, known in (("figures", args.figures, FIGURES), ("formats", args.formats, FORMATS)):
         if unknown := [one for one in chosen if one not in known]:
             raise ValueError(f"{name} must be among {', '.join(known)}, got {unknown[0]!r}")
