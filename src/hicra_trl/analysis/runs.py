@@ -206,5 +206,5 @@ def _checkpoints(run: Path) -> list[Path]:
 def _outcomes(folder: Path) -> dict[str, Any] | None:
     try:
         return read_outcomes(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
