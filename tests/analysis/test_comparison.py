@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from hicra_trl.analysis.comparison import HEADER, comparison_rows, comparison_text, mean_and_interval
+from hicra_trl.analysis.comparison import HEADER, comparison_rows, comparison_text, outcome_rows
+from hicra_trl.dynamics.statistics import mean_and_interval
 
 
 @pytest.fixture
@@ -42,6 +43,13 @@ def test_rows_by_hand(folders):
     }
     # Two seeds: 12.706 * 0.0707 / sqrt(2) = 0.635
     assert grpo[:3] == ("GRPO", "55.0 +- 63.5 %", "+30.0")
+
+
+def test_outcomes_by_hand(folders):
+    header, rows = outcome_rows(folders)
+    assert header == ["", "base", "GRPO", "HICRA"]
+    assert rows[0][:2] == ["correct", "25.0 %"] and rows[0][2] == "55.0 +- 63.5 %"
+    assert rows[1] == ["strategy: gave up", "10.0 %", "10.0 +- 0.0 %", "10.0 +- 0.0 %"]
 
 
 def test_the_difference_is_paired_by_seed(folders):

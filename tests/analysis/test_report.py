@@ -5,6 +5,7 @@ import subprocess
 import matplotlib.image
 import pytest
 
+from analysis.run_folders import leave_run, made_up_logs
 from hicra_trl.analysis.report import write_report
 from hicra_trl.grams import StrategicGrams
 
@@ -16,35 +17,22 @@ HOSTILE = "</pre><script>document.title = 'run'</script><img src=http://example.
 def runs(tmp_path):
     """Two methods of two seeds, and a base, as the playground leaves them."""
 
-    def leave(folder, accuracy):
-        folder.mkdir()
+    def leave(folder, accuracy, seed=1):
+        if folder.name == "base":
+            folder.mkdir()
+        else:
+            alpha = 0.2 if folder.name.startswith("hicra") else 0.0
+            leave_run(folder, seed, made_up_logs(6, seed), alpha=alpha, base="base")
         outcomes = {"correct": accuracy, "strategy: gave up": 0.9 - accuracy, "execution: wrong step": 0.1}
         record = {"accuracy": accuracy, "step_accuracy": 0.99, "mean_length": 30.0, "outcomes": outcomes}
         (folder / "outcomes.json").write_text(json.dumps(record))
         sample = {"prompt": "Using <3>", "completion": HOSTILE, "outcome": "strategy: gave up"}
         (folder / "samples.jsonl").write_text(json.dumps(sample) + "\n")
-        log = [
-            {
-                "step": step,
-                "reward": accuracy + step / 100,
-                "completions/mean_length": 20.0 + step,
-                "hicra/semantic_entropy": 2.0,
-                **{
-                    f"hicra/{m}/{c}": 1.0
-                    for m in ("entropy", "relative_perplexity")
-                    for c in ("planning", "execution")
-                },
-            }
-            for step in range(1, 6)
-        ]
-        (folder / "trainer_state.json").write_text(
-            json.dumps({"log_history": [*log, {"step": 5, "eval_reward": 0.5}]})
-        )
         StrategicGrams.paper().save(folder / "strategic_grams")
         return folder
 
     base = leave(tmp_path / "base", 0.2)
-    grpo, hicra = ([leave(tmp_path / f"{m}-seed{s}", 0.5) for s in (1, 2)] for m in ("grpo", "hicra"))
+    grpo, hicra = ([leave(tmp_path / f"{m}-seed{s}", 0.5, s) for s in (1, 2)] for m in ("grpo", "hicra"))
     return {"base": [base], "grpo": grpo, "hicra": hicra}
 
 
@@ -59,7 +47,7 @@ def test_the_report_is_one_file_that_escapes_what_models_wrote(runs, tmp_path):
         "20.0 %",
         "50.0 +- 0.0 %",
         "Semantic entropy",
-        "strategy: gave up",
+        "<td>strategy: gave up</td><td>70.0 %</td><td>40.0 +- 0.0 %</td>",
         "<svg",
     ):
         assert expected in html

@@ -84,6 +84,15 @@ def test_training_leaves_what_other_tools_read(run_folder):
     assert (run_folder / "health.jsonl").read_text() == ""
 
 
+def test_a_run_is_drawn_in_its_card_and_by_plot(run_folder, tmp_path):
+    assert "](dynamics.png)" in (run_folder / "README.md").read_text() and (run_folder / "dynamics.png").is_file()
+    done = hicra("plot", run_folder, "--formats", "png", "--output", "figures", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("HICRA: seed 42\nfigures/dynamics.png\n")
+    assert "Accuracy,held out,HICRA,42,0,0.0,," in (tmp_path / "figures" / "dynamics.csv").read_text()
+    assert " logged in " not in done.stderr
+
+
 def test_highlighting_a_runs_completions(run_folder, tmp_path):
     source = run_folder / "completions" / "completions_00002.parquet"
     grams = run_folder / "strategic_grams"
@@ -195,8 +204,8 @@ WRONG = [
     (["highlight", "--input", "RECIPE", "--limit", "0"], "hicra highlight: limit must be at least 1, got 0"),
     (
         ["unknown"],
-        "hicra: unknown command 'unknown', expected one of train, mine, lexicon, eval, playground, export, health, "
-        "highlight",
+        "hicra: unknown command 'unknown', expected one of train, mine, lexicon, eval, playground, export, plot, "
+        "health, highlight",
     ),
 ]
 

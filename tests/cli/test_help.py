@@ -21,6 +21,7 @@ from hicra_trl.cli.lexicon import LexiconArguments
 from hicra_trl.cli.main import COMMANDS
 from hicra_trl.cli.mine import MineArguments
 from hicra_trl.cli.playground import PlaygroundArguments
+from hicra_trl.cli.plot import PlotArguments
 from hicra_trl.cli.train import LaunchArguments
 from hicra_trl.evaluation.settings import EvalArguments
 from hicra_trl.grams import CorpusArguments, MiningConfig
@@ -36,6 +37,7 @@ PARSED = {
     "eval": (EvalArguments,),
     "playground": (PlaygroundArguments,),
     "export": (ExportArguments,),
+    "plot": (PlotArguments,),
     "health": (),
     "judge": (JudgeArguments, ValidateArguments, AskArguments),
     "highlight": (HighlightArguments,),

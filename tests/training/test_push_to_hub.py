@@ -165,6 +165,7 @@ def test_the_card_says_how_the_credit_was_assigned(hub, pushed, grams):
     assert card.text.count("## Hierarchy-aware credit assignment") == 1
     assert f"alpha = 0.2 times its magnitude. Planning tokens are those inside one of {len(grams)}" in card.text
     assert f"fingerprint `{grams.fingerprint}`" in card.text
+    assert "](dynamics.png)" in card.text and "dynamics.png" in hub.files("tester/tiny")
 
 
 def test_the_model_on_the_hub_is_the_trained_one_bit_for_bit(hub, pushed, base_model, tmp_path):

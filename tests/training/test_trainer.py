@@ -220,6 +220,8 @@ def test_the_card_cites_the_paper_and_names_alpha_and_lexicon(build, grams, tmp_
         "- hicra",
     ):
         assert expected in card
+    # Nothing was logged that could be drawn.
+    assert "dynamics.png" not in card
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(build, tmp_path):

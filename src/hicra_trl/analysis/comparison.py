@@ -1,12 +1,11 @@
 """Compares methods over seeds: the table that ends an experiment, as text and in the report."""
 
-import json
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
-from scipy.stats import t as student_t
-
+from ..disk import read_mapping
+from ..dynamics.statistics import mean_and_interval
 from ..terminal import table
 
 
@@ -17,24 +16,7 @@ HEADER = ("", "accuracy", "gain", "steps right", "tokens", "strategy errors", "e
 def read_outcomes(folder: Path) -> dict[str, Any]:
     """Accuracy, share of each outcome and more, from `outcomes.json`, which older folders call `evaluation.json`."""
     file = folder / OUTCOMES_FILE
-    return json.loads((file if file.is_file() else folder / "evaluation.json").read_text())
-
-
-def mean_and_interval(values: list[float]) -> tuple[float, float | None]:
-    """
-    Mean over seeds and half the width of its 95 % Student interval (`None` for a single seed).
-
-    Example:
-
-    ```python
-    >>> mean, half_width = mean_and_interval([0.7, 0.8, 0.9])  # 0.8 +- 4.303 * 0.1 / sqrt(3)
-    >>> f"{mean:.3f} +- {half_width:.3f}"
-    '0.800 +- 0.248'
-    ```
-    """
-    if len(values) < 2:
-        return fmean(values), None
-    return fmean(values), float(student_t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
+    return read_mapping(file if file.is_file() else folder / "evaluation.json", accuracy=(int, float), outcomes=dict)
 
 
 def comparison_rows(folders: dict[str, list[Path]]) -> list[tuple[str, ...]]:
@@ -55,7 +37,7 @@ def comparison_rows(folders: dict[str, list[Path]]) -> list[tuple[str, ...]]:
         accuracies = [run["accuracy"] for run in runs]
         rows.append(
             (
-                method if method == "base" else method.upper(),
+                _named(method),
                 _percent(*mean_and_interval(accuracies)),
                 "" if method == "base" else f"{100 * (fmean(accuracies) - base):+.1f}",
                 _percent(fmean(run["step_accuracy"] for run in runs)),
@@ -64,6 +46,18 @@ def comparison_rows(folders: dict[str, list[Path]]) -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def outcome_rows(folders: dict[str, list[Path]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the classes of completions, each with its share by method; folders as in the comparison."""
+    found = {method: [read_outcomes(run)["outcomes"] for run in runs] for method, runs in folders.items()}
+    header = ["", *(_named(method) for method in found)]
+    outcomes = next(iter(found.values()))[0]
+    rows = [
+        [outcome, *(_percent(*mean_and_interval([run[outcome] for run in runs])) for runs in found.values())]
+        for outcome in outcomes
+    ]
+    return header, rows
 
 
 def comparison_text(folders: dict[str, list[Path]]) -> str:
@@ -80,6 +74,10 @@ def difference_line(folders: dict[str, list[Path]]) -> str:
         return f"HICRA - GRPO: {100 * mean:+.1f} points with one seed, which cannot tell the two apart"
     verdict = "they differ" if abs(mean) > half else "no difference that the seeds can show"
     return f"HICRA - GRPO: {100 * mean:+.1f} +- {100 * half:.1f} points over {len(differences)} seeds: {verdict}"
+
+
+def _named(method: str) -> str:
+    return method if method == "base" else method.upper()
 
 
 def _percent(mean: float, half: float | None = None) -> str:

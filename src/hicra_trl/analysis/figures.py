@@ -1,149 +1,249 @@
-"""Curves of training runs and bars of their errors, from the files that runs leave (paper, figures 3, 5 and 6)."""
+"""The paper's figures of training from the folders of runs: what each shows, as panels that are drawn one way."""
 
-import io
 import json
-import textwrap
-from contextlib import AbstractContextManager
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from tqdm import tqdm
 
-from .comparison import read_outcomes
+from ..disk import check_own, write_whole
+from ..dynamics.curves import CSV_HEADER, Line, Panel, draw, numbers, save
+from ..dynamics.logged import ACCURACY, DYNAMICS, LENGTH, SEMANTIC_ENTROPY, Metric, logged, series
+from ..training.runs.files import TOKEN_RECORD_FOLDER
+from .runs import Run
 
 
-COLORS = {"base": "#98a2b3", "grpo": "#2f6fb0", "hicra": "#c2410c"}
-_RC: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "hicra",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#98a2b3",
-    "axes.grid": True,
-    "grid.color": "#eef0f3",
-    "axes.axisbelow": True,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
+Methods = Mapping[str, Mapping[str, Run]]
+# What is lacking, and the folders of the runs that lack it.
+Missing = dict[str, list[Path]]
+# Of each step, values by kind of line.
+Values = dict[int, dict[str, float]]
+
+CREATOR = "hicra plot"
+VERDICTS_FILE = "judge/verdicts.jsonl"
+_ERRORS = ("strategy", "other")
+_SHARES = (0.2, 0.3)
+_DROPPED, _DRAWS = 0.3, 5
+_BESIDE = (
+    SEMANTIC_ENTROPY,
+    Metric("Token entropy", "nats", {"": ("entropy",)}),
+    LENGTH,
+    Metric("pass@k in training", "share of the problems", {"k = {}": [f"hicra/pass_at_{k}" for k in (8, 4, 2)]}),
+    ACCURACY,
+    Metric("Planning tokens", "share of the tokens", {"": ("hicra/planning_fraction",)}),
+)
+
+
+def dynamics(runs: Methods, missing: Missing) -> list[Panel]:
+    """Figures 3 and 13: relative perplexity; token, semantic and conditional entropy; accuracy; length."""
+    return _logged(DYNAMICS, runs, missing)
+
+
+def errors(runs: Methods, missing: Missing) -> list[Panel]:
+    """Figure 5: errors of strategy, and others, from a judge's verdicts or the playground's exact classes."""
+    lacking = "no verdicts ('hicra judge' gives them)"
+    return _per_step({"Errors": "share of the completions"}, lacking, runs, missing, lambda run: [error_shares(run)])
+
+
+def methods(runs: Methods, missing: Missing) -> list[Panel]:
+    """Figures 6 to 8: semantic and token entropy, length, pass@k, validation accuracy, share of planning tokens."""
+    return _logged(_BESIDE, runs, missing)
+
+
+def forks(runs: Methods, missing: Missing) -> list[Panel]:
+    """Figure 10: planning tokens of high entropy, and planning among the tokens of high entropy."""
+    units = {
+        "Planning tokens of high entropy": "share of the planning tokens",
+        "High-entropy tokens that plan": "share of the high-entropy tokens",
+    }
+    return _per_step(units, "no token record (token_record of a recipe leaves one)", runs, missing, _fork_shares)
+
+
+def exploration(runs: Methods, missing: Missing) -> list[Panel]:
+    """Figure 14: semantic entropy and accuracy, which part where HICRA fails."""
+    return _logged((SEMANTIC_ENTROPY, ACCURACY), runs, missing)
+
+
+def without_grams(runs: Methods, missing: Missing) -> list[Panel]:
+    """Figures 11 and 12: curves of the saved completions, with the lexicon and with 30 % of it dropped at random."""
+    # Imported here, as the reader of token records is: the other figures do not wait for it.
+    from ..grams import StrategicGrams
+    from .sensitivity import sensitivity, sensitivity_panels
+
+    found = {}
+    for method, seeds in runs.items():
+        for seed, run in seeds.items():
+            # Not loaded by this path: of a folder that is not there, it could be a repository on the Hub.
+            if not run.lexicon.is_dir():
+                missing.setdefault("no strategic grams yet", []).append(run.folder)
+                continue
+            try:
+                grams = StrategicGrams.load(run.lexicon)
+                found.setdefault(method, {})[seed] = sensitivity(run.folder, grams, _DROPPED, [*range(_DRAWS)])
+            except (ValueError, OSError) as error:
+                missing[str(error)] = []
+    return sensitivity_panels(found, _DROPPED)
+
+
+FIGURES: dict[str, Callable[[Methods, Missing], list[Panel]]] = {
+    "dynamics": dynamics,
+    "errors": errors,
+    "methods": methods,
+    "forks": forks,
+    "exploration": exploration,
+    "sensitivity": without_grams,
 }
 
 
-def themed() -> AbstractContextManager[None]:
-    """Within it, figures look as all of ours do."""
-    return matplotlib.rc_context(_RC)
-
-
-def read_history(run: Path) -> list[dict[str, float]]:
-    """The log of a run, from its `trainer_state.json`."""
-    return json.loads((run / "trainer_state.json").read_text())["log_history"]
-
-
-def series(history: list[dict[str, float]], key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of the entries that have `key`."""
-    points = [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
-    steps, values = zip(*points, strict=True) if points else ((), ())
-    return np.array(steps), np.array(values)
-
-
-def dynamics_figure(folders: dict[str, list[Path]]) -> Figure:
+def write_figures(
+    runs: Methods, names: Iterable[str], folder: Path, formats: Sequence[str]
+) -> tuple[list[Path], list[str]]:
     """
-    Six panels: accuracy, length, semantic entropy, entropy and relative perplexity by token class, error types.
+    Draws figures, and writes each beside a CSV file with its numbers.
 
     Args:
-        folders (`dict[str, list[Path]]`):
-            Run folders of each method, one per seed, and under `"base"` the one with the base's `outcomes.json`.
-            Lines are means over seeds; single seeds are drawn faintly.
+        runs (`Mapping[str, Mapping[str, Run]]`):
+            By method and seed, from [`read_runs`].
+        names (`Iterable[str]`):
+            Of `FIGURES`.
+        folder (`Path`):
+            Gets `<name>.<format>` and `<name>.csv`; of what is there, only such files are replaced.
+        formats (`Sequence[str]`):
+            Suffixes: `"svg"`, `"pdf"`, `"png"`.
 
     Returns:
-        [`~matplotlib.figure.Figure`]: the figure.
+        `tuple[list[Path], list[str]]`: a file of each figure; and a line for each thing that runs lack.
+
+    Raises:
+        `ValueError`: if there is nothing to draw, or another file is where one would be written.
     """
-    # The base is where every run starts.
-    start = {"step": 0, "eval_reward": read_outcomes(folders["base"][0])["accuracy"]}
-    histories = {
-        method: [[start, *read_history(run)] for run in runs] for method, runs in folders.items() if method != "base"
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: expected a folder for the figures")
+    files = {name: [folder / f"{name}.{suffix}" for suffix in (*formats, "csv")] for name in names}
+    for file in (file for several in files.values() for file in several):
+        check_own(file, ",".join(CSV_HEADER) if file.suffix == ".csv" else CREATOR)
+    unlogged = [run.folder for seeds in runs.values() for run in seeds.values() if not run.logs]
+    missing: Missing = {"no log yet, neither in trainer_state.json nor in a checkpoint,": unlogged} if unlogged else {}
+    drawn = {name: panels for name in files if (panels := FIGURES[name](runs, missing))}
+    lines = [what + (f" in {', '.join(map(str, folders))}" if folders else "") for what, folders in missing.items()]
+    if not drawn:
+        raise ValueError("nothing to draw: " + "; ".join(lines))
+    for name, panels in drawn.items():
+        figure = draw(panels)
+        *pictures, table = files[name]
+        for picture in pictures:
+            save(figure, picture, CREATOR)
+        write_whole(table, numbers(panels))
+    return [files[name][-2] for name in drawn], lines
+
+
+def error_shares(run: Run) -> Values:
+    """
+    Of each step, the share of the completions with an error of strategy, and that with another error.
+
+    The verdicts of `hicra judge` say of what kind the wrong completions of a step are, and the log how many of all
+    are wrong. Without verdicts, the shares are those that the playground counts: of the model that the run began with,
+    at step 0, and of the one that it left.
+    """
+    if verdicts := _verdicts(run.folder / VERDICTS_FILE):
+        steps, accuracies = series(run.logs, "hicra/pass_at_1")
+        shares: Values = {}
+        for step, kinds in sorted(verdicts.items()):
+            # Completions are saved with the log behind them; a token record has their own step.
+            if (at := np.searchsorted(steps, step)) < len(steps):
+                wrong = (1 - accuracies[at]) / kinds.total()
+                shares[step] = {kind: wrong * kinds[kind] for kind in _ERRORS}
+        return shares
+    last = run.logs[-1]["step"] if run.logs else 0
+    found = {
+        step: outcomes["outcomes"] for step, outcomes in ((0, run.outcomes_before), (last, run.outcomes)) if outcomes
     }
-    with themed():
-        figure = Figure(figsize=(11, 6.2), layout="constrained")
-        accuracy, length, semantic, entropy, perplexity, errors = figure.subplots(2, 3).flat
-        for method, logs in histories.items():
-            _curve(accuracy, logs, "reward", method, f"{method.upper()}, training", alpha=0.45, smooth=True)
-            _curve(accuracy, logs, "eval_reward", method, f"{method.upper()}, held out", marker="o")
-            _curve(length, logs, "completions/mean_length", method, method.upper())
-            _curve(semantic, logs, "hicra/semantic_entropy", method, method.upper())
-            for axis, key in ((entropy, "entropy"), (perplexity, "relative_perplexity")):
-                _curve(axis, logs, f"hicra/{key}/planning", method, f"{method.upper()}, planning")
-                _curve(axis, logs, f"hicra/{key}/execution", method, f"{method.upper()}, execution", style="--")
-        for axis, title, unit in (
-            (accuracy, "Accuracy", "share of right answers"),
-            (length, "Length", "tokens per completion"),
-            (semantic, "Semantic entropy", "nats"),
-            (entropy, "Token entropy", "nats"),
-            (perplexity, "Relative perplexity", "perplexity / first perplexity"),
-        ):
-            axis.set(title=title, ylabel=unit, xlabel="step")
-            axis.legend()
-        _error_bars(errors, folders)
-    return figure
+    return {
+        step: {kind: sum(share for label, share in shares.items() if _error(label) == kind) for kind in _ERRORS}
+        for step, shares in found.items()
+    }
 
 
-def to_svg(figure: Figure) -> str:
-    """The figure as an `<svg>` element to put into a page."""
-    buffer = io.StringIO()
-    with themed():
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
-    return svg[svg.index("<svg") :]
+def _error(label: str) -> str:
+    """What kind of error a class is, of a judge or of the playground."""
+    name = label.partition(":")[0]
+    return "none" if name in ("correct", "acceptable") else "strategy" if name == "strategy" else "other"
 
 
-def _curve(
-    axis: Axes,
-    logs: list[list[dict[str, float]]],
-    key: str,
-    method: str,
-    label: str,
-    style: str = "-",
-    marker: str = "",
-    alpha: float = 1.0,
-    smooth: bool = False,
-) -> None:
-    lines = [series(history, key) for history in logs]
-    lines = [(steps, _smoothed(values) if smooth else values) for steps, values in lines if len(steps)]
-    if not lines:
-        return
-    color = COLORS.get(method)
-    if len(lines) > 1:
-        for steps, values in lines:
-            axis.plot(steps, values, style, color=color, linewidth=0.6, alpha=0.25)
-    shared = min((steps for steps, _ in lines), key=len)
-    mean = np.mean([values[: len(shared)] for _, values in lines], axis=0)
-    axis.plot(shared, mean, style, marker=marker, markersize=3.5, color=color, label=label, alpha=alpha, linewidth=1.6)
+def _verdicts(file: Path) -> dict[int, Counter[str]]:
+    """How many of the judged completions of each step have an error of each kind."""
+    counts: dict[int, Counter[str]] = {}
+    if file.is_file():
+        # A line that is being written has no end yet.
+        for number, line in enumerate(file.read_text(encoding="utf-8").split("\n")[:-1], 1):
+            try:
+                verdict = json.loads(line)
+                step, label = verdict["step"], verdict["label"]
+            except (ValueError, TypeError, KeyError) as error:
+                raise ValueError(f"{file}, line {number}: expected a verdict, got {line[:60]!r}") from error
+            if step is not None and label != "unreadable":
+                counts.setdefault(step, Counter())[_error(label)] += 1
+    return counts
 
 
-def _smoothed(values: np.ndarray, width: int = 5) -> np.ndarray:
-    """Mean of each value and the up to four before it: a step's reward is a noisy estimate."""
-    return np.array([values[max(0, i + 1 - width) : i + 1].mean() for i in range(len(values))])
+def _fork_shares(run: Run) -> list[Values]:
+    """Figure 10's two directions, of each recorded step, for each share of tokens that counts as high."""
+    if not (run.folder / TOKEN_RECORD_FOLDER).is_dir():
+        return []
+    from .token_record import TokenRecord, high_entropy_shares
+
+    record = TokenRecord.read(run.folder)
+    planning: Values = {}
+    high: Values = {}
+    for step in tqdm(record.steps, desc=f"Reading the token record of {run.folder}", disable=None, leave=False):
+        rows = record.rows(step)
+        found = {f"top {share:.0%}": high_entropy_shares(rows, share) for share in _SHARES}
+        planning[step] = {kind: shares.planning_that_are_high for kind, shares in found.items()}
+        high[step] = {kind: shares.high_that_are_planning for kind, shares in found.items()}
+        # What the others would be if entropy had nothing to do with planning.
+        high[step]["all tokens"] = found["top 20%"].planning
+    return [planning, high]
 
 
-def _error_bars(axis: Axes, folders: dict[str, list[Path]]) -> None:
-    found = {method: [read_outcomes(run)["outcomes"] for run in runs] for method, runs in folders.items()}
-    outcomes = [outcome for outcome in next(iter(found.values()))[0] if outcome != "correct"]
-    height = 0.8 / len(found)
-    for i, (method, entries) in enumerate(found.items()):
-        shares = [100 * np.mean([entry[outcome] for entry in entries]) for outcome in outcomes]
-        axis.barh(np.arange(len(outcomes)) + i * height, shares, height, color=COLORS.get(method), label=_name(method))
-    labels = [textwrap.fill(outcome, 20) for outcome in outcomes]
-    axis.set_yticks(np.arange(len(outcomes)) + 0.4 - height / 2, labels, fontsize=8)
-    axis.invert_yaxis()
-    axis.grid(axis="y", visible=False)
-    axis.set(title="Errors, held out", xlabel="% of completions")
-    axis.legend()
+def _per_step(
+    units: Mapping[str, str], lacking: str, runs: Methods, missing: Missing, read: Callable[[Run], Sequence[Values]]
+) -> list[Panel]:
+    """A panel for each of `units`, of what `read` finds in each run: one [`Values`] each, or none."""
+    found: dict[str, dict[str, Sequence[Values]]] = {}
+    for method, seeds in runs.items():
+        for seed, run in seeds.items():
+            try:
+                values = read(run)
+            except (ValueError, OSError) as error:
+                missing[str(error)] = []
+                continue
+            if any(values):
+                found.setdefault(method, {})[seed] = values
+            else:
+                missing.setdefault(lacking, []).append(run.folder)
+    panels = []
+    for i, (title, unit) in enumerate(units.items()):
+        several = [values[i] for seeds in found.values() for values in seeds.values()]
+        kinds = dict.fromkeys(kind for values in several for at in values.values() for kind in at)
+        lines = [
+            Line(method, kind, {seed: _curve(values[i], kind) for seed, values in seeds.items()})
+            for kind in kinds
+            for method, seeds in found.items()
+        ]
+        panels += [Panel(title, unit, lines)] if lines else []
+    return panels
 
 
-def _name(method: str) -> str:
-    return method if method == "base" else method.upper()
+def _curve(values: Values, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    steps = sorted(values)
+    return np.array(steps, dtype=float), np.array([values[step][kind] for step in steps])
+
+
+def _logged(metrics: Sequence[Metric], runs: Methods, missing: Missing) -> list[Panel]:
+    logs = {method: {seed: run.logs for seed, run in seeds.items() if run.logs} for method, seeds in runs.items()}
+    panels, lacking = logged(metrics, logs)
+    for what, places in lacking.items():
+        missing[f"no {what} logged"] = [runs[method][seed].folder for method, seed in places]
+    return panels

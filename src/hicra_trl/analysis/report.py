@@ -4,11 +4,13 @@ import json
 from html import escape
 from pathlib import Path
 
+from ..dynamics.curves import draw, save, to_svg
 from ..grams import GramMatcher, StrategicGrams
-from .comparison import HEADER, comparison_rows, difference_line
-from .figures import dynamics_figure, to_svg
+from .comparison import HEADER, comparison_rows, difference_line, outcome_rows
+from .figures import dynamics
 from .highlight import trace_block
 from .page import html_table, write
+from .runs import read_runs
 
 
 NUM_TRACES = 4
@@ -32,9 +34,8 @@ def write_report(path: str | Path, folders: dict[str, list[Path]]) -> Path:
     methods = [method for method in folders if method != "base"]
     runs = folders[methods[0]]
     grams = StrategicGrams.load(runs[0] / "strategic_grams")
-    figure = dynamics_figure(folders)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path.with_name("figures.png"), dpi=160)
+    figure = draw(dynamics(read_runs(run for method in methods for run in folders[method]), {}))
+    save(figure, path.with_name("figures.png"), "hicra playground")
     body = "\n".join(
         [
             "<h1>What reinforcement learning changed</h1>",
@@ -44,9 +45,11 @@ def write_report(path: str | Path, folders: dict[str, list[Path]]) -> Path:
             f'<p class="note">{escape(difference_line(folders))}</p>',
             "<h2>Dynamics</h2>",
             to_svg(figure),
-            '<p class="note">Lines are means over seeds; training accuracy is averaged over five logs. Planning '
+            '<p class="note">A thin line a seed; where there are several, their mean with its 95 % interval. Planning '
             f"tokens are those inside one of {len(grams)} strategic grams (fingerprint {grams.fingerprint}); all "
             "others are execution tokens.</p>",
+            "<h2>What went wrong, held out</h2>",
+            html_table(*outcome_rows(folders)),
             "<h2>Traces, before and after</h2>",
             '<p class="note">Strategic grams are marked.</p>',
             *_traces({method: runs[0] for method, runs in folders.items()}, grams),

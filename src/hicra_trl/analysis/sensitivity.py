@@ -1,20 +1,20 @@
 """How much the curves of a run depend on the lexicon: they are drawn again with part of it removed (appendix B)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from ..data.rows import as_text
 from ..dynamics import shannon_entropy
+from ..dynamics.curves import Line, Panel
 from ..grams import GramMatcher, StrategicGrams
 from ..grams.coverage import in_characters
 from ..grams.matcher import covered, leftmost_longest
 from ..terminal import table
-from .figures import themed
 
 
 METRICS = {"semantic_entropy": "nats", "planning_fraction": "share of the characters"}
@@ -123,16 +123,17 @@ def _point(file: Path, matcher: GramMatcher, kept: list[np.ndarray]) -> tuple[in
     ]
 
 
-def sensitivity_figure(result: Sensitivity, fraction: float) -> Figure:
-    """Both metrics over steps: with the whole lexicon, and faintly with each part."""
-    with themed():
-        figure = Figure(figsize=(9, 3.2), layout="constrained")
-        for axis, (metric, unit) in zip(figure.subplots(1, 2), METRICS.items()):
-            for i, curve in enumerate(result.dropped[metric]):
-                label = f"{fraction:.0%} removed, {len(result.seeds)} seeds" if i == 0 else None
-                axis.plot(result.steps, curve, color="#2f6fb0", alpha=0.45, linewidth=1, label=label)
-            axis.plot(result.steps, result.whole[metric], color="#c2410c", linewidth=1.8, label="whole lexicon")
-            axis.set(title=metric.replace("_", " ").capitalize(), xlabel="step", ylabel=unit)
-            axis.set_ylim(bottom=0)
-            axis.legend()
-    return figure
+def sensitivity_panels(results: Mapping[str, Mapping[str, Sensitivity]], fraction: float) -> list[Panel]:
+    """Both metrics over steps, of each method and seed: with the whole lexicon, and with each part as a thin line."""
+    panels = []
+    for metric, unit in METRICS.items():
+        for method, seeds in results.items():
+            whole = {seed: (result.steps, result.whole[metric]) for seed, result in seeds.items()}
+            dropped = {
+                f"{seed}, draw {draw}" if len(seeds) > 1 else f"draw {draw}": (result.steps, curve)
+                for seed, result in seeds.items()
+                for draw, curve in zip(result.seeds, result.dropped[metric])
+            }
+            lines = [Line("whole lexicon", method, whole), Line(f"{fraction:.0%} removed at random", method, dropped)]
+            panels.append(Panel(metric.replace("_", " ").capitalize(), unit, lines))
+    return panels

@@ -25,6 +25,7 @@ DATACLASSES = {
     "eval": "hicra_trl.evaluation.settings.EvalArguments",
     "playground": "hicra_trl.cli.playground.PlaygroundArguments",
     "export": "hicra_trl.cli.export.ExportArguments",
+    "plot": "hicra_trl.cli.plot.PlotArguments",
     "health": "",
     "judge": """
         hicra_trl.cli.judge.JudgeArguments hicra_trl.cli.judge.AskArguments hicra_trl.cli.judge.ValidateArguments

@@ -144,7 +144,8 @@ def sensitivity(given: list[str], args: LexiconArguments, corpus: CorpusArgument
     """How far the curves of a run move when a share of the lexicon is removed (paper, appendix B)."""
     # Imported here: the other actions must not wait for matplotlib.
     from ..analysis.sensitivity import sensitivity as recompute
-    from ..analysis.sensitivity import sensitivity_figure
+    from ..analysis.sensitivity import sensitivity_panels
+    from ..dynamics.curves import draw, save
 
     folder = Path(given[0])
     source = given[1] if len(given) > 1 else str(folder / "strategic_grams")
@@ -152,9 +153,7 @@ def sensitivity(given: list[str], args: LexiconArguments, corpus: CorpusArgument
     path = Path(args.output or folder / "sensitivity.png")
     check_own(path, _FIGURE)
     result = recompute(folder, grams, args.fraction, list(range(args.seeds)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    named = {"Software" if path.suffix == ".png" else "Creator": _FIGURE}
-    sensitivity_figure(result, args.fraction).savefig(path, dpi=160, metadata=named)
+    save(draw(sensitivity_panels({"": {"": result}}, args.fraction)), path, _FIGURE)
     head = f"{_title(source, grams)}, {args.fraction:.0%} removed with {args.seeds} seeds, {len(result.steps)} steps"
     return f"{head}\n\n{result.table()}\n\nfigure: {path}"
 

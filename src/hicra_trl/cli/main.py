@@ -15,6 +15,7 @@ COMMANDS = {
     "eval": "evaluate a model on the paper's benchmarks, show the results, or compare two evaluations",
     "playground": "pretrain a tiny reasoner, train it with GRPO and HICRA, and compare: minutes on two CPU cores",
     "export": "make one plain folder of a run's model: adapters merged, shards put together; push it to the Hub",
+    "plot": "draw the paper's figures from the folders of runs",
     "health": "say what went wrong in runs, with exit status 1 where something did",
     "judge": "ask a judge why the wrong completions of a run are wrong, or how far to trust that judge",
     "highlight": "mark the planning tokens of a text or of a run's completions in an HTML page",

@@ -10,12 +10,14 @@ from transformers import PreTrainedModel
 from trl.trainer.utils import get_config_model_id
 
 from ..dynamics import DynamicsMeter
+from ..dynamics.curves import draw, save
+from ..dynamics.logged import DYNAMICS, logged, method_name
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..paper import PAPER_CITATION
 from .config import HICRAConfig
 from .credit.controls import highest_tokens, random_tokens
 from .credit.hicra import hicra_advantages
-from .runs.files import LEXICON_FOLDER
+from .runs.files import CARD_FIGURE, LEXICON_FOLDER
 from .runs.lexicon import check_same_lexicon
 from .sampling.rollouts import RolloutTrainer
 from .sampling.seeds import seeded_generator
@@ -190,7 +192,7 @@ class HICRATrainer(RolloutTrainer):
             self.dynamics[name].baselines = baselines
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """Writes TRL's model card with a section on the credit assignment."""
+        """Writes TRL's model card with a section on the credit assignment; after training, with a figure of it."""
         super().create_model_card(*args, **kwargs)
         if not self.is_world_process_zero():
             return
@@ -201,6 +203,10 @@ class HICRATrainer(RolloutTrainer):
             f"magnitude. Planning tokens are those inside one of {len(grams)} strategic grams (fingerprint "
             f"`{grams.fingerprint}`, saved in `strategic_grams/`).\n\n"
         )
+        panels, _ = logged(DYNAMICS, {method_name(vars(config)): {str(config.seed): self.state.log_history}})
+        if panels and not self.is_in_train:
+            save(draw(panels), Path(config.output_dir, CARD_FIGURE), "hicra train")
+            section += f"![What training changed: entropies, accuracy and length over steps]({CARD_FIGURE})\n\n"
         path = Path(config.output_dir, "README.md")
         card = ModelCard.load(path)
         card.text = card.text.replace(marker, section + marker)

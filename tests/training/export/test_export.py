@@ -139,13 +139,13 @@ def test_the_folder_has_all_that_a_model_needs_and_nothing_of_the_training(merge
     lexicon = {f"strategic_grams/{name}" for name in ("strategic_grams.parquet", "provenance.json", "README.md")}
     weights = {"model.safetensors", "config.json", "generation_config.json"}
     tokenizer = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
-    record = {"README.md", "resolved_config.yaml", "manifest.json"}
+    record = {"README.md", "dynamics.png", "resolved_config.yaml", "manifest.json"}
     assert names(merged) == lexicon | weights | tokenizer | record
     assert StrategicGrams.load(merged / "strategic_grams") == grams
     ours, theirs = AutoTokenizer.from_pretrained(merged), AutoTokenizer.from_pretrained(base)
     assert (ours.get_vocab(), ours.chat_template) == (theirs.get_vocab(), theirs.chat_template)
     assert json.loads((merged / "generation_config.json").read_text())["top_p"] == 0.9
-    for name in ("resolved_config.yaml", "manifest.json"):
+    for name in ("dynamics.png", "resolved_config.yaml", "manifest.json"):
         assert (merged / name).read_bytes() == (adapter_run / name).read_bytes()
 
 

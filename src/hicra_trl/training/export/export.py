@@ -25,7 +25,7 @@ from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME, SAFE_WEIGHTS
 from ...disk import from_pretrained
 from ...extras import not_installed
 from ...terminal import first_line
-from ..runs.files import CONFIG_FILE, LEXICON_FOLDER, MANIFEST_FILE
+from ..runs.files import CARD_FIGURE, CONFIG_FILE, LEXICON_FOLDER, MANIFEST_FILE
 from .shards import read_fsdp, read_zero
 from .weights import Trained
 
@@ -68,7 +68,7 @@ def export(trained: Trained, output_dir: str | Path) -> Path:
             _assemble(trained, Path(scratch)).save_pretrained(folder)
         processor.save_pretrained(folder)
         shutil.copytree(trained.folder / LEXICON_FOLDER, folder / LEXICON_FOLDER)
-        for name in (CONFIG_FILE, MANIFEST_FILE):
+        for name in (CONFIG_FILE, MANIFEST_FILE, CARD_FIGURE):
             if (trained.run / name).is_file():
                 shutil.copyfile(trained.run / name, folder / name)
         _complete(card, trained, AutoConfig.from_pretrained(folder).dtype).save(folder / CARD_FILE)

@@ -7,6 +7,7 @@ CONFIG_FILE = "resolved_config.yaml"
 MANIFEST_FILE = "manifest.json"
 LEXICON_FOLDER = "strategic_grams"
 TOKEN_RECORD_FOLDER = "token_records"
+CARD_FIGURE = "dynamics.png"
 STATE_FILE = "hicra_state.json"
 HEALTH_FILE = "health.jsonl"
 

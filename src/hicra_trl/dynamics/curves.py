@@ -1,0 +1,206 @@
+"""Curves over steps, drawn one way: a thin line a seed, their mean and its interval on top, nothing smoothed."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .statistics import mean_and_interval
+
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+FORMATS = ("svg", "pdf", "png")
+CSV_HEADER = ("panel", "kind", "method", "seed", "step", "value", "low", "high")
+
+# Okabe and Ito's colours, which colour-blind readers tell apart; a marker each tells them apart in grey.
+_FIXED = {"GRPO": ("#0072B2", "o"), "HICRA": ("#D55E00", "s")}
+_OTHERS = (("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "v"), ("#E69F00", "P"), ("#000000", "X"))
+_STYLES = {"solid": "-", "dashed": (0, (4, 2)), "dotted": (0, (1, 1.5))}
+_MARKS = 8
+# Lines of more points are noise as wide as a brush: thin, so that one does not cover another.
+_MANY = 200
+# The interval of two seeds is 25 standard errors wide: it hides what there is to see, and stands in the table alone.
+_LEAST_SEEDS = 3
+_RC: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "hicra",
+    "pdf.fonttype": 42,
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#98a2b3",
+    "axes.grid": True,
+    "grid.color": "#eef0f3",
+    "axes.axisbelow": True,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "xtick.color": "#475467",
+    "ytick.color": "#475467",
+    "legend.frameon": False,
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """
+    What one method did in one respect.
+
+    Attributes:
+        method (`str`):
+            Has a colour and a marker in all panels of a figure.
+        kind (`str`):
+            Has a style of line in its panel; empty where the panel shows one kind.
+        seeds (`Mapping[str, tuple[numpy.ndarray, numpy.ndarray]]`):
+            Steps and values of each seed, both of shape `(T,)`.
+    """
+
+    method: str
+    kind: str
+    seeds: Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+    def mean(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of two or more seeds, the steps that all of them have, the mean, and half the width of its 95 % interval."""
+        found = [
+            {step: value for step, value in zip(*_listed(points)) if np.isfinite(value)}
+            for points in self.seeds.values()
+        ]
+        shared = sorted(set.intersection(*map(set, found))) if len(found) > 1 else []
+        if not shared:
+            return np.array([]), np.array([]), np.array([])
+        mean, half = mean_and_interval([[values[step] for step in shared] for values in found])
+        return np.array(shared), mean, half
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What stands in one panel of a figure; `unit` names the vertical axis."""
+
+    title: str
+    unit: str
+    lines: Sequence[Line]
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The style of each kind."""
+        return dict(zip(dict.fromkeys(line.kind for line in self.lines), _STYLES, strict=False))
+
+
+def draw(panels: Sequence[Panel]) -> "Figure":
+    """Draws panels in reading order, two beside each other; a method has one colour in all of them."""
+    # Imported here: it takes half a second, which training does not wait for at its start.
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    looks = _looks(panels)
+    with themed():
+        size = (7.0 if columns == 2 else 5.0, 2.3 * rows + 0.2 + 0.2 * -(-len(looks) // 2))
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False).flat
+        for i, (panel, axis) in enumerate(zip(panels, grid)):
+            _draw(axis, panel, looks)
+            beside = panels[i - i % columns : i - i % columns + columns]
+            axis.set_title(panel.title, pad=18 if any(any(other.kinds) for other in beside) else 6)
+            if i + columns >= len(panels):
+                axis.set_xlabel("optimizer step")
+        for axis in grid:
+            axis.remove()
+        handles = []
+        for method, (color, marker) in looks.items():
+            seeds = max(len(line.seeds) for panel in panels for line in panel.lines if line.method == method)
+            label = f"{method} (n = {seeds})" if seeds > 1 else method
+            handles.append(Line2D([], [], color=color, marker=marker, markersize=4, linewidth=1.6, label=label))
+        figure.legend(handles=handles, loc="outside upper left", ncols=2, borderaxespad=0.2)
+    return figure
+
+
+def numbers(panels: Sequence[Panel]) -> str:
+    """What [`draw`] draws, as CSV: a row for each point of a seed, and one for each of a mean with its interval."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(CSV_HEADER)
+    for panel in panels:
+        for line in panel.lines:
+            head = (panel.title, line.kind, line.method)
+            for seed, points in line.seeds.items():
+                rows.writerows((*head, seed, f"{step:g}", value, "", "") for step, value in zip(*_listed(points)))
+            for step, mean, half in zip(*_listed(line.mean())):
+                rows.writerow((*head, "mean", f"{step:g}", mean, mean - half, mean + half))
+    return text.getvalue()
+
+
+def save(figure: "Figure", path: str | Path, creator: str) -> None:
+    """Writes a figure in the format of the suffix, always the same bytes; `creator` stands in its metadata."""
+    path = Path(path)
+    metadata: dict[str, Any] = {"png": {"Software": creator}, "pdf": {"Creator": creator, "CreationDate": None}}.get(
+        path.suffix[1:], {"Creator": creator, "Date": None}
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with themed():
+        figure.savefig(path, dpi=160, metadata=metadata)
+
+
+def to_svg(figure: "Figure") -> str:
+    """The figure as an `<svg>` element to put into a page."""
+    buffer = io.StringIO()
+    with themed():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    return svg[svg.index("<svg") :]
+
+
+def themed() -> AbstractContextManager[None]:
+    """Within it, figures look as all of ours do."""
+    import matplotlib
+
+    return matplotlib.rc_context(_RC)
+
+
+def _looks(panels: Sequence[Panel]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each method."""
+    methods = dict.fromkeys(line.method for panel in panels for line in panel.lines)
+    others = [method for method in methods if method not in _FIXED]
+    free = {method: _OTHERS[i % len(_OTHERS)] for i, method in enumerate(others)}
+    return {method: _FIXED.get(method) or free[method] for method in methods}
+
+
+def _draw(axis: "Axes", panel: Panel, looks: Mapping[str, tuple[str, str]]) -> None:
+    for line in panel.lines:
+        color, marker = looks[line.method]
+        style = {"linestyle": _STYLES[panel.kinds[line.kind]], "color": color}
+        for steps, values in line.seeds.values():
+            # Alone it is all there is to see; under a mean it is what the mean hides.
+            thin = {"linewidth": 0.6, "alpha": 0.45}
+            axis.plot(steps, values, **style, **(thin if len(line.seeds) > 1 else _marked(marker, len(steps))))
+        steps, mean, half = line.mean()
+        axis.plot(steps, mean, **style, **_marked(marker, len(steps)))
+        if len(line.seeds) >= _LEAST_SEEDS:
+            axis.fill_between(steps, mean - half, mean + half, color=color, alpha=0.15, linewidth=0)
+    axis.locator_params(nbins=5)
+    axis.margins(x=0.02)
+    axis.set_ylabel(panel.unit)
+    kinds = panel.kinds
+    said = ", ".join(kind if len(kinds) == 1 else f"{style}: {kind}" for kind, style in kinds.items())
+    axis.text(0, 1.03, said, transform=axis.transAxes, fontsize=8, color="#475467")
+
+
+def _marked(marker: str, points: int) -> dict[str, Any]:
+    """The look of a line on top, with a few markers whatever its number of points."""
+    look = {"linewidth": 1.6} if points <= _MANY else {"linewidth": 0.7, "alpha": 0.7}
+    return {**look, "marker": marker, "markersize": 3.5, "markevery": max(1, points // _MARKS)}
+
+
+def _listed(arrays: Sequence[np.ndarray]) -> Iterator[list[float]]:
+    return (array.tolist() for array in arrays)
