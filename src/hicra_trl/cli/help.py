@@ -25,6 +25,7 @@ DATACLASSES = {
     "eval": "hicra_trl.evaluation.settings.EvalArguments",
     "playground": "hicra_trl.cli.playground.PlaygroundArguments",
     "export": "hicra_trl.cli.export.ExportArguments",
+    "view": "hicra_trl.cli.view.ViewArguments",
     "highlight": "hicra_trl.cli.highlight.HighlightArguments",
 }
 # Only `--help_all` shows these of our own fields, and others than these of TRL's and Transformers'.
