@@ -2,6 +2,7 @@
 
     python benchmarks/step_overhead.py [--model playground|small|qwen3-0.6b] [--engine transformers|vllm]
         [--completions N] [--tokens N] [--rounds N] [--steps N] [--control planning|random|high_entropy]
+        [--record GROUPS]
     torchrun --nproc_per_node 2 benchmarks/step_overhead.py [...]
     python benchmarks/step_overhead.py --growth
 
@@ -10,6 +11,7 @@ shows; the others have random weights (10M parameters; the shape of Qwen3-0.6B) 
 `--tokens` tokens. `--control` chooses the tokens that are credited. alpha is so small that it changes no advantage, so
 with Transformers both sample the same completions and differ in labeling, credit and measuring alone; HICRATrainer
 seeds vLLM differently. Where other programs run, the ratio of CPU time says more than that of the seconds.
+`--record` has HICRATrainer write a token record of so many groups at each step.
 `--growth` shows instead how labeling and measuring grow with the length of the completions.
 """
 
@@ -33,6 +35,7 @@ from trl import GRPOConfig, GRPOTrainer
 import engine
 from growth import RealText, print_growth, read_texts
 from hicra_trl import HICRAConfig, HICRATrainer
+from hicra_trl.training.runs.token_record import record_files
 from hicra_trl.training.upstream.cpu_ranks import leave_cpu_ranks
 from labeler import train_tokenizer
 from stopwatch import OWN_PHASES, Stopwatch, take_apart
@@ -66,20 +69,23 @@ class Clock(TrainerCallback):
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds of a step by phase, those in which the CPU worked for it, and GiB on the GPU."""
+    """Seconds of a step by phase and those in which the CPU worked for it, GiB on the GPU, KiB of its token record."""
 
     seconds: dict[str, float]
     cpu: float
     peak: float
+    recorded: float
 
     @property
     def step(self):
         return sum(self.seconds.values())
 
 
-def train(kind, world, steps, control="planning", by_phase=False, rollout_func=None):
+def train(kind, world, steps, control="planning", record=0, by_phase=False, rollout_func=None):
     is_hicra = kind is HICRATrainer
     extra = {"alpha": ALPHA, "credit_tokens": control} if is_hicra else {"scale_rewards": "none", "epsilon_high": 0.28}
+    if is_hicra and record:
+        extra |= {"token_record": 1, "token_record_groups": record}
     if ON_GPU:
         gc.collect()
         torch.cuda.empty_cache()
@@ -102,23 +108,24 @@ def train(kind, world, steps, control="planning", by_phase=False, rollout_func=N
         clock = Clock(world.settings.get("steps_per_generation", 1), stopwatch)
         trainer.add_callback(clock)
         trainer.train()
+        recorded = sum(file.stat().st_size for files in record_files(folder).values() for file in files) / steps / 1024
     if trainer.use_vllm:
         engine.close(trainer)
-    return Run(clock.seconds, clock.cpu, torch.cuda.max_memory_allocated() / 2**30 if ON_GPU else 0.0)
+    return Run(clock.seconds, clock.cpu, torch.cuda.max_memory_allocated() / 2**30 if ON_GPU else 0.0, recorded)
 
 
-def alternate(world, rounds, steps, control="planning", rollout_func=None):
+def alternate(world, rounds, steps, control="planning", record=0, rollout_func=None):
     """Yields the runs of a round, GRPO's and HICRA's; which of them goes first alternates."""
     for turn in range(rounds):
         kinds = (GRPOTrainer, HICRATrainer) if turn % 2 == 0 else (HICRATrainer, GRPOTrainer)
-        runs = {kind: train(kind, world, steps, control, rollout_func=rollout_func) for kind in kinds}
+        runs = {kind: train(kind, world, steps, control, record, rollout_func=rollout_func) for kind in kinds}
         yield runs[GRPOTrainer], runs[HICRATrainer]
 
 
-def compare(world, rounds, steps, control):
+def compare(world, rounds, steps, control, record):
     """Prints the seconds of both in turns, and their ratio within each round."""
     rounds_of_two = []
-    for turn, pair in enumerate(alternate(world, rounds, steps, control), start=1):
+    for turn, pair in enumerate(alternate(world, rounds, steps, control, record), start=1):
         rounds_of_two.append(pair)
         print(f"round {turn}  GRPOTrainer {pair[0].step:.3f}, HICRATrainer {pair[1].step:.3f} s per step", flush=True)
     print(f"\nmedians of {rounds} rounds of {steps} steps")
@@ -141,6 +148,8 @@ def print_phases(run):
     for phase, seconds in sorted(run.seconds.items(), key=lambda item: -item[1]):
         print(f"{phase:<22}{1e3 * seconds:>10.1f} ms{100 * seconds / run.step:>8.2f} %")
     print(f"{', '.join(OWN_PHASES)}: {100 * own / run.step:.2f} %")
+    if run.recorded:
+        print(f"token record: {run.recorded:.0f} KiB a step")
 
 
 def parse():
@@ -152,6 +161,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--control", choices=("planning", "random", "high_entropy"), default="planning")
+    parser.add_argument("--record", type=int, default=0, metavar="GROUPS")
     parser.add_argument("--growth", action="store_true")
     return parser.parse_args()
 
@@ -184,8 +194,8 @@ def main():
             f"{world.tokens:,} tokens a step; credited tokens: {args.control}",
             flush=True,
         )
-        compare(world, args.rounds, args.steps, args.control)
-        run = train(HICRATrainer, world, args.steps, args.control, by_phase=True)
+        compare(world, args.rounds, args.steps, args.control, args.record)
+        run = train(HICRATrainer, world, args.steps, args.control, args.record, by_phase=True)
         print_phases(run)
         if args.model != "playground" and RANK == 0:
             text = RealText(texts, AutoTokenizer.from_pretrained(world.model), device)

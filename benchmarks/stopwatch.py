@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 
 REST = "rest"
 # What HICRATrainer does and GRPOTrainer does not.
-OWN_PHASES = ("labeling", "control tokens", "measuring")
+OWN_PHASES = ("labeling", "control tokens", "measuring", "recording")
 
 
 class Stopwatch:
@@ -86,3 +86,4 @@ def take_apart(trainer, stopwatch):
     wrap("labeling", trainer.labeler, "label")
     wrap("control tokens", trainer, "_control_tokens")
     wrap("measuring", trainer.dynamics["train"], "add_completions", "add_tokens", "add_groups", "compute")
+    wrap("recording", trainer._recorder, "describe", "ride", "begin", "score", "write")

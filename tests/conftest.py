@@ -34,8 +34,8 @@ MARKS = {
     "training": """training/test_trainer.py training/test_peft.py training/test_push_to_hub.py
         training/test_held_out.py training/test_hostile_rewards.py training/test_newest_trl.py
         training/upstream/test_vision.py training/export/test_export.py training/sampling training/runs
-        recipes/test_recipe_steps.py playground/test_pretrain.py benchmarks/test_on_gpu.py cli/test_cli.py
-        test_readme.py""",
+        training/test_token_record.py recipes/test_recipe_steps.py playground/test_pretrain.py
+        benchmarks/test_on_gpu.py cli/test_cli.py test_readme.py""",
     "browser": "analysis/test_report.py::test_a_browser",
     "slow": """cli/test_mining_commands.py cli/test_eval.py::test_results_are_pushed evaluation/report/test_hub.py
         grams/test_hub.py metrics/test_metrics.py::test_each_folder recipes/test_recipe_plans.py

@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "hicra_trl"
 # The longest key that begins a module's path is its room. A room imports itself, the listed ones, and nothing else.
 ALGORITHM = (
     "training/config training/credit training/sampling training/upstream training/runs/files training/runs/lexicon "
+    "training/token_record "
     "grams dynamics rewards paper terminal"
 )
 MAY_IMPORT = {
@@ -35,7 +36,8 @@ MAY_IMPORT = {
     "training/runs": "training/runs/files training/runs/lexicon training/config grams data disk terminal",
     "training/runs/files": "",
     "training/runs/lexicon": "training/runs/files grams",
-    "training/runs/token_record": "disk",
+    "training/runs/token_record": "training/runs/files disk",
+    "training/token_record": "training/config training/runs/token_record grams",
     "training/trainer": ALGORITHM,
     "training/held_out": ALGORITHM,
     "training/callbacks": ALGORITHM,

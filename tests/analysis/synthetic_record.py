@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from hicra_trl.training.runs.files import TOKEN_RECORD_FOLDER
-from hicra_trl.training.runs.token_record import RecordedCompletion, RecordHeader, record_name, write_record
+from hicra_trl.training.runs.token_record import RecordedCompletion, RecordHeader, record_file, write_record
 
 
 GRAMS = ["but wait", "let's try"]
@@ -64,5 +63,5 @@ def write_synthetic_record(run, steps=(1, 11, 21), groups=2, group_size=4, ranks
                 for group in range(rank * groups, (rank + 1) * groups)
                 for index in range(group_size)
             ]
-            write_record(run / TOKEN_RECORD_FOLDER / record_name(step, rank), rows)
+            write_record(record_file(run, step, rank), rows)
     return run

@@ -1,13 +1,15 @@
 """The token record: what is written is read again, and what is no record is said in one line."""
 
+import math
 from dataclasses import fields
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hicra_trl.analysis.token_record import TokenRecord
+from hicra_trl.analysis.token_record import TokenRecord, high_entropy_shares
 from hicra_trl.training.runs.token_record import SCHEMA, RecordedCompletion, read_record, write_record
 
 from .synthetic_record import synthetic_row, write_synthetic_record
@@ -67,3 +69,30 @@ def test_what_is_no_record_is_named_in_one_line(spoil, message, tmp_path):
 def test_a_step_that_was_not_recorded_is_named(tmp_path):
     with pytest.raises(ValueError, match="no token record of step 2: expected one of 1, 11, 21"):
         TokenRecord.read(write_synthetic_record(tmp_path)).rows(2)
+
+
+def of(entropy, planning):
+    return SimpleNamespace(entropy=np.array(entropy, dtype=np.float16), planning=np.array(planning, dtype=bool))
+
+
+def test_shares_of_high_entropy_are_of_all_completions_together():
+    rows = [of([5, 4, 3, np.nan], [1, 0, 0, 1]), of([2, 1], [1, 1]), of([], [])]
+    assert high_entropy_shares(rows, 0.4) == pytest.approx((1 / 3, 1 / 2, 3 / 5))
+    assert high_entropy_shares(rows, 0.7) == pytest.approx((1.5 / 3, 1.5 / 3.5, 3 / 5))
+    assert high_entropy_shares(rows, 1) == pytest.approx((1, 3 / 5, 3 / 5))
+
+
+def test_equal_entropies_say_what_chance_says():
+    generator = np.random.default_rng(0)
+    planning = generator.random(1000) < 0.1
+    shares = high_entropy_shares([of(np.zeros(1000), planning)], 0.2)
+    assert shares == pytest.approx((0.2, planning.mean(), planning.mean()))
+    shuffled = high_entropy_shares([of(np.zeros(1000), planning[::-1])], 0.2)
+    assert shuffled == pytest.approx(shares)
+
+
+def test_shares_of_nothing_are_nan():
+    assert all(map(math.isnan, high_entropy_shares([], 0.2)))
+    assert math.isnan(high_entropy_shares([of([1, 2], [0, 0])], 0.5).planning_that_are_high)
+    with pytest.raises(ValueError, match=r"share must be in \(0, 1\], got 20"):
+        high_entropy_shares([], 20)

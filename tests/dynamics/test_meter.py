@@ -4,9 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from hicra_trl.analysis.token_record import TokenRecord
 from hicra_trl.dynamics import DynamicsMeter
 from hicra_trl.grams import Labels, PlanningTokenLabeler
 
@@ -103,6 +105,19 @@ def test_two_ranks_equal_one_process(model_folder, lexicon_file, tmp_path):
         assert one.keys() == two.keys() and len(one) == 16
         for name, value in one.items():
             assert two[name] == pytest.approx(value, rel=1e-4), name
+    one, two = (TokenRecord.read(tmp_path / f"run{ranks}") for ranks in (1, 2))
+    assert one.steps == two.steps == [1, 2, 3]
+    for step in one.steps:
+        rows = list(zip(one.rows(step), two.rows(step), strict=True))
+        assert [(a.group, a.index, b.group, b.index, b.rank) for a, b in rows] == [
+            (group, index, group, index, group // 2) for group in (0, 1, 2) for index in range(4)
+        ]
+        for a, b in rows:
+            assert (a.prompt, a.completion, a.reward, a.advantage) == (b.prompt, b.completion, b.reward, b.advantage)
+            for name in ("ids", "ends", "own", "planning", "credited"):
+                assert np.array_equal(getattr(a, name), getattr(b, name)), name
+            for name in ("logp", "entropy"):
+                np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=2e-3, err_msg=name)
 
 
 def test_a_perplexity_that_fits_in_no_float_is_infinite_and_no_baseline():

@@ -55,6 +55,8 @@ def main(model, lexicon, folder, out):
         learning_rate=1e-3,
         shuffle_dataset=False,
         max_steps=3,
+        token_record=1,
+        token_record_groups=3,
         logging_steps=1,
         save_strategy="no",
         report_to=[],

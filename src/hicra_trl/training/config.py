@@ -47,6 +47,11 @@ class HICRAConfig(GRPOConfig):
         strategic_grams (`str`, *optional*, defaults to `"paper"`):
             Lexicon of strategic grams: `"paper"`, or a file, a folder, or a dataset on the Hub that
             [`~hicra_trl.grams.StrategicGrams.load`] takes.
+        token_record (`int`, *optional*, defaults to `0`):
+            Records every so many steps what each sampled token was and what it got, into `token_records/` of
+            `output_dir`; [`~hicra_trl.analysis.token_record.TokenRecord`] reads it. 0 is off.
+        token_record_groups (`int`, *optional*, defaults to `8`):
+            Of how many prompts' completions, over all processes, such a record is. `None` is all.
         pass_threshold (`float`, *optional*, defaults to `1.0`):
             A completion counts as correct in `hicra/pass_at_k` if the first reward function gives it at least this.
         scale_rewards (`str`, *optional*, defaults to `"none"`):
@@ -75,6 +80,8 @@ class HICRAConfig(GRPOConfig):
     extend_clipped_ratio: Annotated[float, Range("[0, 1)")] = 0.2
     extend_patience: Count = 5
     strategic_grams: str = "paper"
+    token_record: CountOrZero = 0
+    token_record_groups: Count | None = 8
     pass_threshold: float = 1.0
     scale_rewards: str = "none"
     epsilon_high: float | None = 0.28

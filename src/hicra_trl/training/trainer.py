@@ -19,6 +19,7 @@ from .runs.files import LEXICON_FOLDER
 from .runs.lexicon import check_same_lexicon
 from .sampling.rollouts import RolloutTrainer
 from .sampling.seeds import seeded_generator
+from .token_record import TokenRecorder
 
 
 _CREDITED = {
@@ -84,24 +85,40 @@ class HICRATrainer(RolloutTrainer):
         self.labeler = PlanningTokenLabeler(self._tokenizer, grams)
         # Of the training, and of each dataset that is evaluated: baselines are never shared.
         self.dynamics = defaultdict(lambda: DynamicsMeter(len(grams)))
+        ends = [*self.eos_token_ids, self._tokenizer.pad_token_id]
+        processes = self.accelerator.process_index, self.accelerator.num_processes
+        self._recorder = TokenRecorder(args, self._tokenizer, grams, self.reward_func_names, ends, *processes)
+        if args.token_record:
+            self.add_callback(self._recorder)
 
     @property
     def _meter(self) -> DynamicsMeter:
         return self.dynamics["train" if self.model.training else self._evaluated]
+
+    @property
+    def _is_recorded(self) -> bool:
+        return self.model.training and self._recorder.takes(self.state.global_step + 1)
+
+    def _sample(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        batch = super()._sample(inputs)
+        return self._recorder.ride(batch) if self._is_recorded else batch
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         batch = super()._generate_and_score_completions(inputs)
         mask = _own_tokens(batch)
         labels = self.labeler.label(batch["completion_ids"], mask)
         batch["planning_mask"] = credited = labels.planning_mask
+        before = batch["advantages"]
         # At alpha 0 a choice changes nothing, but the forward pass for it would draw a dropout that GRPO does not.
         if self.args.credit_tokens != "planning" and self.args.alpha > 0:
             credited = self._control_tokens(batch, mask)
         # Once per generation: a buffered batch enters the loss several times, and amplifying there would compound.
         # At alpha 0 they stay one per completion: TRL's losses at sequence level tell the two shapes apart.
         if self.args.alpha > 0:
-            batch["advantages"] = hicra_advantages(batch["advantages"], credited, self.args.alpha)
+            batch["advantages"] = hicra_advantages(before, credited, self.args.alpha)
         self._meter.add_completions(labels, mask, batch["advantages"])
+        if self._is_recorded:
+            self._recorder.begin(self.state.global_step + 1, batch, labels, mask, before)
         return batch
 
     def _control_tokens(self, batch: dict[str, Any], mask: torch.Tensor) -> torch.Tensor:
@@ -118,11 +135,19 @@ class HICRATrainer(RolloutTrainer):
             self._metrics[self._mode]["hicra/credit_overlap"].append(overlap / total)
         return credited
 
-    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        rewards_per_func = super()._calculate_rewards(*args, **kwargs)
+    def _calculate_rewards(
+        self,
+        inputs: list[dict[str, Any]],
+        prompts: list[Any],
+        completions: list[Any],
+        completion_ids_list: list[list[int]],
+    ) -> torch.Tensor:
+        rewards_per_func = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         group_size = self.num_generations if self.model.training else self.num_generations_eval
         first = rewards_per_func[:, 0].view(-1, group_size)
         self._meter.add_groups(first >= self.args.pass_threshold, ~first.isnan())
+        if self._is_recorded:
+            self._recorder.describe(prompts, completion_ids_list, rewards_per_func, self._rewards)
         return rewards_per_func
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> tuple:
@@ -134,6 +159,8 @@ class HICRATrainer(RolloutTrainer):
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
         loss = super()._compute_loss(model, inputs)
         self._meter.add_tokens(*self._token_scores, inputs["planning_mask"], _own_tokens(inputs))
+        if "record_row" in inputs:
+            self._recorder.score(inputs["record_row"], *self._token_scores)
         del self._token_scores
         return loss
 

@@ -55,6 +55,7 @@ def main(model, lexicon, folder, out):
         num_generations=4,
         max_completion_length=16,
         max_steps=3,
+        token_record=1,
         logging_steps=1,
         save_strategy="no",
         report_to=[],

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from datasets import Dataset, IterableDataset
 
 from hicra_trl import HICRAConfig
+from hicra_trl.analysis.token_record import TokenRecord
 from hicra_trl.training.sampling.dynamic_sampling import FreshPrompts, put_rows, silent_groups, take_rows
 from training.helpers import config
 
@@ -166,3 +168,14 @@ def test_groups_may_lie_across_ranks(model_folder, lexicon_file, tmp_path):
     found = json.loads(out.read_text())
     assert found["world_size"] == 2 and len(found["record"][0]["rows"]) == 12
     check(found["record"], found["history"])
+    record = TokenRecord.read(tmp_path / "run")
+    assert record.steps == [1, 2, 3]
+    for step, batch in zip(record.steps, found["record"], strict=True):
+        rows = record.rows(step)
+        assert [row.rank for row in rows] == [0] * 6 + [1] * 6
+        for place, (row, sampled) in enumerate(zip(rows, batch["rows"], strict=True)):
+            assert (row.group, row.index) == divmod(place, 4)
+            text = row.text.replace("<eos>", "").replace("<pad>", "")
+            assert (row.prompt, len(text), len(row.ids)) == (sampled["prompt"], sampled["length"], sampled["tokens"])
+            assert row.advantage == sampled["advantage"] and row.reward == pytest.approx(len(text) / 100)
+            assert row.own.all() and not np.isnan(row.logp).any()

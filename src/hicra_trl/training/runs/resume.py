@@ -19,8 +19,9 @@ CHANGEABLE = (
     "per_device_train_batch_size", "gradient_accumulation_steps", "gradient_checkpointing",
     "vllm_gpu_memory_utilization", "vllm_enable_sleep_mode", "vllm_server_base_url", "vllm_server_host",
     "vllm_server_port", "vllm_server_timeout",
-    "save_steps", "save_total_limit", "log_completions", "num_completions_to_print", "disable_tqdm", "report_to",
-    "run_name", "push_to_hub", "hub_model_id", "hub_strategy", "hub_private_repo", "hub_token",
+    "save_steps", "save_total_limit", "token_record", "token_record_groups", "log_completions",
+    "num_completions_to_print", "disable_tqdm", "report_to", "run_name", "push_to_hub", "hub_model_id", "hub_strategy",
+    "hub_private_repo", "hub_token",
 )  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """The file of a token record: what each sampled token was and got. One file a step and process, as parquet."""
 
 import json
+import re
+from collections import defaultdict
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -11,8 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...disk import save_whole
+from .files import TOKEN_RECORD_FOLDER
 
 
+_NAME = re.compile(r"step_(\d+)_rank_\d+\.parquet")
 SCHEMA_VERSION = "1"
 SCHEMA = pa.schema(
     [
@@ -133,18 +137,27 @@ class RecordedCompletion:
         return self.completion.decode(errors="replace")
 
 
-def record_name(step: int, rank: int) -> str:
+def record_file(run: str | Path, step: int, rank: int) -> Path:
     """
-    Name of a file in the folder of a run's token record.
+    Where a run's token record of a step and process lies.
 
     Example:
 
     ```python
-    >>> record_name(40, 1)
-    'step_000040_rank_001.parquet'
+    >>> str(record_file("runs/mine", 40, 1))
+    'runs/mine/token_records/step_000040_rank_001.parquet'
     ```
     """
-    return f"step_{step:06d}_rank_{rank:03d}.parquet"
+    return Path(run, TOKEN_RECORD_FOLDER, f"step_{step:06d}_rank_{rank:03d}.parquet")
+
+
+def record_files(run: str | Path) -> dict[int, list[Path]]:
+    """The files of a run's token record, by step in order, those of a step by process."""
+    files: dict[int, list[Path]] = defaultdict(list)
+    for file in sorted(Path(run, TOKEN_RECORD_FOLDER).glob("*.parquet")):
+        if match := _NAME.fullmatch(file.name):
+            files[int(match[1])].append(file)
+    return dict(sorted(files.items()))
 
 
 def write_record(file: str | Path, rows: list[RecordedCompletion]) -> None:
