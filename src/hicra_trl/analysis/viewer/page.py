@@ -1,7 +1,7 @@
 """Writes the viewer's page: an index, then a compressed block for each rollout, unpacked when it is looked at.
 
-Nothing that a model or a user wrote is HTML or script here: it is JSON with its `<` escaped, or base64. The script puts
-it into the page as text alone, and the policy lets nothing else run and nothing be fetched.
+Nothing that a model or a user wrote is HTML or script here: it is JSON with its `<` escaped, or base64. The script
+puts it into the page as text alone, and the policy lets nothing else run and nothing be fetched.
 """
 
 import hashlib

@@ -18,7 +18,7 @@ from ...disk import read_mapping
 from ...grams import GramMatcher, StrategicGrams
 from ...grams.matcher import covered, leftmost_longest
 from ...terminal import one_line
-from ...training.runs.files import CONFIG_FILE, LEXICON_FOLDER, TOKEN_RECORD_FOLDER
+from ...training.runs.files import CONFIG_FILE, HEALTH_FILE, LEXICON_FOLDER, TOKEN_RECORD_FOLDER
 from ...training.runs.token_record import RecordedCompletion
 from ..token_record import TokenRecord
 
@@ -285,9 +285,16 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _alarms(folder: Path) -> list[str]:
-    file = folder / "health.jsonl"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return [one_line(json.loads(line)["message"]) for line in lines]
+    file = folder / HEALTH_FILE
+    try:
+        alarms = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+        return ["step {step}: {says}. {why}: {remedy}".format_map(alarm) for alarm in alarms]
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"cannot read {file}: expected a line of JSON for each alarm, as hicra writes them"
+        ) from error
 
 
 def _number(value: Any) -> float:

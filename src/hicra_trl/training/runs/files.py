@@ -8,6 +8,7 @@ MANIFEST_FILE = "manifest.json"
 LEXICON_FOLDER = "strategic_grams"
 TOKEN_RECORD_FOLDER = "token_records"
 STATE_FILE = "hicra_state.json"
+HEALTH_FILE = "health.jsonl"
 
 
 def missing_state(checkpoint: str | Path) -> str | None:
