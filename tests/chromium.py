@@ -19,7 +19,7 @@ _CODES |= {"ArrowDown": 40, "Tab": 9}
 class Chromium:
     """One page of a browser. What it logs as an error or asks the network for is kept in `errors` and `requests`."""
 
-    def __init__(self, profile: Path, seconds: float = 60) -> None:
+    def __init__(self, profile: Path, seconds: float = 20) -> None:
         commands, self._write = os.pipe()
         self._read, answers = os.pipe()
         launch = ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "_", BINARY, *_FLAGS.split()]
@@ -115,7 +115,9 @@ class Chromium:
         self.call("Input.insertText", text=text)
 
     def place(self, selector, at=(0.5, 0.5)):
-        box = f"document.querySelector({json.dumps(selector)}).getClientRects()[0].toJSON()"
+        # What is laid out lazily has its place after two frames.
+        frames = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        box = f"{frames}.then(() => document.querySelector({json.dumps(selector)}).getClientRects()[0].toJSON())"
         rect = self.evaluate(box)
         return rect["x"] + at[0] * rect["width"], rect["y"] + at[1] * rect["height"]
 
