@@ -40,10 +40,10 @@ MAY_IMPORT = {
     "training/token_record": "training/config training/runs/token_record grams",
     "training/trainer": ALGORITHM,
     "training/held_out": ALGORITHM,
-    "training/callbacks": ALGORITHM,
+    "training/callbacks": f"{ALGORITHM} disk",
     "training/rewards": "training/config rewards rewards/gold data fields terminal",
     "training/arguments": "training/rewards data fields",
-    "training": f"{ALGORITHM} training/trainer training/held_out training/callbacks training/rewards "
+    "training": f"{ALGORITHM} lazy training/trainer training/held_out training/callbacks training/rewards "
     "training/arguments training/runs rewards/gold data disk",
     "training/dry_run": "training/config training/arguments training/runs data grams terminal",
     "training/export": "training/runs training/runs/files disk terminal",

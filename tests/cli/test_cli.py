@@ -193,7 +193,8 @@ WRONG = [
     (["highlight", "--input", "RECIPE", "--limit", "0"], "hicra highlight: limit must be at least 1, got 0"),
     (
         ["unknown"],
-        "hicra: unknown command 'unknown', expected one of train, mine, lexicon, eval, playground, export, highlight",
+        "hicra: unknown command 'unknown', expected one of train, mine, lexicon, eval, playground, export, health, "
+        "highlight",
     ),
 ]
 

@@ -35,6 +35,7 @@ PARSED = {
     "eval": (EvalArguments,),
     "playground": (PlaygroundArguments,),
     "export": (ExportArguments,),
+    "health": (),
     "highlight": (HighlightArguments,),
 }
 OURS = sorted({path for paths in DATACLASSES.values() for path in paths.split() if path.startswith("hicra_trl.")})
@@ -144,4 +145,4 @@ sys.exit(str({{"numpy", "torch", "transformers", "trl", "datasets", "pandas", "m
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr == "set()\n"
     assert done.stdout.count("\n") < 140 and max(map(len, done.stdout.splitlines())) < 120
-    assert f"hicra {command}" in done.stdout and "options:\n  --" in done.stdout
+    assert f"hicra {command}" in done.stdout and ("options:\n  --" in done.stdout) == bool(PARSED[command])

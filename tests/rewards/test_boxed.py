@@ -94,6 +94,7 @@ def test_the_reward_logs_answers_and_failures():
         "rewards/grader_timeouts": 0.0,
         "rewards/grader_out_of_memory": 0.0,
         "rewards/grader_crashes": 0.0,
+        "rewards/grader_timeout_fraction": 0.0,
     }
 
 

@@ -242,6 +242,7 @@ def test_the_reward_counts_what_could_not_be_finished(shared):
         "rewards/grader_timeouts": 2.0,
         "rewards/grader_out_of_memory": 0.0,
         "rewards/grader_crashes": 0.0,
+        "rewards/grader_timeout_fraction": 0.5,
     }
     assert table == {"answer": ["9^{9^{9^9}}+x", "b+2a", "", "9^{9^{9^9}}+x"]}
 

@@ -26,6 +26,7 @@ DATACLASSES = {
     "playground": "hicra_trl.cli.playground.PlaygroundArguments",
     "export": "hicra_trl.cli.export.ExportArguments",
     "view": "hicra_trl.cli.view.ViewArguments",
+    "health": "",
     "highlight": "hicra_trl.cli.highlight.HighlightArguments",
 }
 # Only `--help_all` shows these of our own fields, and others than these of TRL's and Transformers'.
@@ -77,6 +78,8 @@ def help_page(command: str, everything: bool = False) -> str:
     assignments = [node for node in _parse(f"hicra_trl.cli.{command}").body if isinstance(node, ast.Assign)]
     values = {ast.unparse(node.targets[0]): node.value for node in assignments}
     description = ast.literal_eval(values["DESCRIPTION"])
+    if not shown:
+        return f"usage: hicra {command} RUN [RUN ...]\n\n{description}"
     usage = f"usage: hicra {command} [--config recipe.yaml] [--field value ...]"
     return "\n".join([usage, "", description, "", "options:", *shown.values()])
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "playground": "pretrain a tiny reasoner, train it with GRPO and HICRA, and compare: minutes on two CPU cores",
     "export": "make one plain folder of a run's model: adapters merged, shards put together; push it to the Hub",
     "view": "browse a run's rollouts token by token, or those of two runs side by side, in an HTML page",
+    "health": "say what went wrong in runs, with exit status 1 where something did",
     "highlight": "mark the planning tokens of a text or of a run's completions in an HTML page",
 }
 # What needs no arguments; the others say how they are used.

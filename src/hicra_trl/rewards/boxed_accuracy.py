@@ -53,8 +53,9 @@ class BoxedAccuracyReward:
             log_extra (`Callable`, *optional*):
                 TRL's, for the table of completions: the column `answer` is what each box holds.
             log_metric (`Callable`, *optional*):
-                TRL's: `rewards/answered` is the share of completions with a boxed answer, and
-                `rewards/grader_{timeouts,out_of_memory,crashes}` count those whose comparison could not be finished.
+                TRL's: `rewards/answered` is the share of completions with a boxed answer,
+                `rewards/grader_{timeouts,out_of_memory,crashes}` count those whose comparison could not be finished,
+                and `rewards/grader_timeout_fraction` is the share of the first of these.
 
         Returns:
             `list[float]`: one reward per completion.
@@ -70,6 +71,7 @@ class BoxedAccuracyReward:
             failures = Counter(verdict.failure for verdict in verdicts)
             for failure, name in FAILURES.items():
                 log_metric(f"rewards/grader_{name}", float(failures[failure]))
+            log_metric("rewards/grader_timeout_fraction", failures["timeout"] / max(1, len(verdicts)))
         return [float(verdict.correct) for verdict in verdicts]
 
 

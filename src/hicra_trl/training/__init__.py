@@ -1,9 +1,15 @@
 """Who gets the credit: HICRA's advantages, its configuration and its trainer."""
 
-from .config import HICRAConfig
-from .credit.hicra import hicra_advantages
-from .held_out import PassAtKCallback
-from .trainer import HICRATrainer
+from ..lazy import lazy
 
 
-__all__ = ["HICRAConfig", "HICRATrainer", "PassAtKCallback", "hicra_advantages"]
+# Resolved on first use: who only reads what a run has left must not wait for TRL.
+__all__, __getattr__ = lazy(
+    __name__,
+    {
+        "HICRAConfig": "config",
+        "HICRATrainer": "trainer",
+        "PassAtKCallback": "held_out",
+        "hicra_advantages": "credit.hicra",
+    },
+)

@@ -1,10 +1,16 @@
 """What a run shows on screen: a bar, one line a log for a reader instead of forty metrics, and what goes wrong."""
 
-from collections import Counter
+import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from ..disk import write_whole
+from ..dynamics.health import Alarm, Health
+from .runs.files import HEALTH_FILE
 
 
 _COLUMNS = (
@@ -62,28 +68,26 @@ class SummaryCallback(ProgressCallback):
         """No second bar: an evaluation is one line too."""
 
 
-# Metric, the share above which it is a problem, and what to say; figures of the problem are the reader's to judge.
-_PROBLEMS = (
-    (
-        "frac_reward_zero_std",
-        0.5,
-        "all rewards were equal in {share:.0%} of the groups, which teach nothing: the problems are too easy or too "
-        "hard for the model, or num_generations is too small; dynamic_sampling_attempts replaces them",
-    ),
-    (
-        "completions/clipped_ratio",
-        0.2,
-        "{share:.0%} of the completions were cut at max_completion_length before they could answer: raise it",
-    ),
-)
-_LOGS_IN_A_ROW = 5
+class HealthCallback(TrainerCallback):
+    """
+    Says in one line, and once, each thing that goes wrong, as [`~hicra_trl.dynamics.health.Health`] finds it.
 
-
-class ProblemCallback(TrainerCallback):
-    """Says in one line, and once, what has wasted samples in five logs in a row: no signal, or cut completions."""
+    The alarms of a run stand in `health.jsonl` in its folder too, and are sent to Trackio where that reports. It keeps
+    no state: a resume reads again what was logged before the checkpoint.
+    """
 
     def __init__(self) -> None:
-        self._in_a_row: Counter[str] = Counter()
+        self._health = Health()
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Takes over what was logged before, and says nothing of it again."""
+        self._health = Health(state.log_history)
+        if state.is_world_process_zero:
+            # Not what a run that was ended after the checkpoint, or another one here, has left.
+            lines = "".join(_json_line(alarm) for alarm in self._health.alarms)
+            write_whole(Path(str(args.output_dir), HEALTH_FILE), lines)
 
     def on_log(
         self,
@@ -93,11 +97,18 @@ class ProblemCallback(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Counts, and writes the line above the bar."""
-        for metric, limit, problem in _PROBLEMS:
-            share = (logs or {}).get(metric)
-            if share is None:
-                continue
-            self._in_a_row[metric] = self._in_a_row[metric] + 1 if share > limit else 0
-            if self._in_a_row[metric] == _LOGS_IN_A_ROW and state.is_world_process_zero:
-                tqdm.write(f"warning, step {state.global_step}: {problem.format(share=share)}")
+        """Judges the log, and writes the lines above the bar."""
+        if not state.is_world_process_zero:
+            return
+        for alarm in self._health.add({**(logs or {}), "step": state.global_step}):
+            with Path(str(args.output_dir), HEALTH_FILE).open("a", encoding="utf-8") as file:
+                file.write(_json_line(alarm))
+            tqdm.write(f"warning, {alarm.line()}")
+            if "trackio" in args.report_to:
+                import trackio
+
+                trackio.alert(title=alarm.says, text=f"{alarm.why}: {alarm.remedy}")
+
+
+def _json_line(alarm: Alarm) -> str:
+    return json.dumps(asdict(alarm)) + "\n"

@@ -10,7 +10,7 @@ from trl import ModelConfig, TrlParser, get_peft_config, get_quantization_config
 
 from ..terminal import first_line
 from .arguments import RunArguments
-from .callbacks import ProblemCallback, SummaryCallback
+from .callbacks import HealthCallback, SummaryCallback
 from .config import HICRAConfig
 from .held_out import PassAtKCallback
 from .inputs import Inputs, data_records, load_inputs
@@ -60,7 +60,7 @@ def build_trainer(
     )
     for callback in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(callback)
-    for callback in (SummaryCallback, ProblemCallback, StepCallback):
+    for callback in (SummaryCallback, HealthCallback, StepCallback):
         trainer.add_callback(callback)
     if (problems := inputs.prompts.get("held_out")) is not None:
         steps, samples = run_args.held_out_steps, run_args.held_out_samples

@@ -1,6 +1,5 @@
 """The rollouts of a run as the viewer shows them: from its token record, or from the completions that it saved."""
 
-import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from ...grams.matcher import covered, leftmost_longest
 from ...terminal import one_line
 from ...training.runs.files import CONFIG_FILE, HEALTH_FILE, LEXICON_FOLDER, TOKEN_RECORD_FOLDER
 from ...training.runs.token_record import RecordedCompletion
+from ..alarms import read_alarms
 from ..token_record import TokenRecord
 
 
@@ -285,16 +285,8 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _alarms(folder: Path) -> list[str]:
-    file = folder / HEALTH_FILE
-    try:
-        alarms = map(json.loads, file.read_text(encoding="utf-8").splitlines())
-        return ["step {step}: {says}. {why}: {remedy}".format_map(alarm) for alarm in alarms]
-    except FileNotFoundError:
-        return []
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"cannot read {file}: expected a line of JSON for each alarm, as hicra writes them"
-        ) from error
+    logs = (folder / HEALTH_FILE, folder / "trainer_state.json", *folder.glob("checkpoint-*/trainer_state.json"))
+    return [alarm.line() for alarm in read_alarms(folder)] if any(map(Path.is_file, logs)) else []
 
 
 def _number(value: Any) -> float:
