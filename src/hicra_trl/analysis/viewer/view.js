@@ -494,7 +494,7 @@ async function search() {
   const wanted = searchPattern("iu"), { prompt } = run.rollouts;
   if (!wanted) return renderList();
   const asked = prompts.map((text) => wanted.test(shown(text)));
-  state.hits = new Set(prompt.keys().filter((i) => asked[prompt[i]]));
+  state.hits = new Set([...prompt.keys()].filter((i) => asked[prompt[i]]));
   let told = performance.now();
   for (let i = 0; i < prompt.length; i += 16) {
     const part = [...Array(Math.min(16, prompt.length - i)).keys()].map((k) => i + k);
