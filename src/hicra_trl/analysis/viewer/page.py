@@ -69,7 +69,7 @@ def write_view(path: str | Path, runs: Sequence[Run]) -> Path:
                 "alarms": run.alarms,
                 "rewardNames": run.reward_names,
                 "first": first,
-                "words": bool(blocks) and rollout.numbers is None,
+                "words": run.words,
                 "rollouts": columns,
             }
         )

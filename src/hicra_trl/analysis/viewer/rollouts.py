@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from ..token_record import TokenRecord
 HIGH_ENTROPY = 0.2  # share of a step's own tokens (paper, figure 9)
 _COMPLETIONS = re.compile(r"completions_(\d+)\.parquet")
 _WORD = re.compile(rb"\s*[^\s]+|\s+")
-_FACTS = ("model_name_or_path", "alpha", "credit_tokens", "strategic_grams", "temperature", "seed")
+_FACTS = {"model_name_or_path": "model", "seed": "seed", "alpha": "alpha", "credit_tokens": "credit"}
+# Facts, notes, names of the rewards, rollouts
+_Found = tuple[dict[str, str], list[str], list[str], Iterator["Rollout"]]
 
 
 @dataclass
@@ -92,6 +95,8 @@ class Run:
             What its health check found.
         reward_names (`list[str]`):
             Its reward functions.
+        words (`bool`):
+            Whether it recorded no tokens.
         rollouts (`Iterator[Rollout]`):
             In order of step, group and index.
     """
@@ -101,6 +106,7 @@ class Run:
     notes: list[str]
     alarms: list[str]
     reward_names: list[str]
+    words: bool
     rollouts: Iterator[Rollout]
 
 
@@ -121,40 +127,47 @@ def read_run(folder: str | Path, steps: Sequence[int] | None = None, limit: int 
         `ValueError`: if there is nothing to show.
     """
     folder = Path(folder)
-    if (folder / TOKEN_RECORD_FOLDER).is_dir():
-        record = TokenRecord.read(folder)
-        chosen, notes = _steps(folder, record.steps, steps)
-        groups = _groups(record.rows(chosen[0]), lambda row: row.group)
-        chosen, most = _spread(chosen, groups, limit, notes)
-        header = groups[0][0].header
-        facts = {"alpha": f"{header.alpha:g}", "credit": header.credit, "lexicon": header.lexicon}
-        rollouts = (row for step in chosen for row in _recorded(record.rows(step), most))
-        names = header.reward_names
-    else:
-        files = {int(m[1]): f for f in (folder / "completions").glob("*.parquet") if (m := _COMPLETIONS.match(f.name))}
-        if not files:
-            raise ValueError(
-                f"nothing to view in {folder}: expected {TOKEN_RECORD_FOLDER} or completions, which training with "
-                "token_record or log_completions leaves"
-            )
-        chosen, notes = _steps(folder, sorted(files), steps)
-        notes.append(
-            "No token record: words instead of tokens, no entropy, log-probability or credit. Train with "
-            "token_record: 10 to record every tenth step."
+    config = read_mapping(folder / CONFIG_FILE) if (folder / CONFIG_FILE).is_file() else {}
+    words = not (folder / TOKEN_RECORD_FOLDER).is_dir()
+    read = partial(_read_completions, config=config) if words else _read_record
+    facts, notes, names, rollouts = read(folder, steps, limit)
+    known = {name: one_line(config[field]) for field, name in _FACTS.items() if config.get(field) is not None}
+    return Run(folder.resolve().name, known | facts, notes, _alarms(folder), names, words, rollouts)
+
+
+def _read_record(folder: Path, steps: Sequence[int] | None, limit: int) -> _Found:
+    record = TokenRecord.read(folder)
+    chosen, notes = _steps(folder, record.steps, steps)
+    rows = record.rows(chosen[0])
+    chosen, most = _spread(chosen, _groups(rows, lambda row: row.group), limit, notes)
+    header = rows[0].header
+    facts = {"alpha": f"{header.alpha:g}", "credit": header.credit, "lexicon": header.lexicon}
+    rollouts = (rollout for step in chosen for rollout in _recorded(record.rows(step), most))
+    return facts, notes, header.reward_names, rollouts
+
+
+def _read_completions(folder: Path, steps: Sequence[int] | None, limit: int, config: dict[str, Any]) -> _Found:
+    files = {int(m[1]): f for f in (folder / "completions").glob("*.parquet") if (m := _COMPLETIONS.match(f.name))}
+    if not files:
+        raise ValueError(
+            f"nothing to view in {folder}: expected {TOKEN_RECORD_FOLDER} or completions, which training with "
+            "token_record or log_completions leaves"
         )
-        first = files[chosen[0]]
-        chosen, most = _spread(chosen, _groups(stream_rows(str(first)), _prompt), limit, notes)
-        names = _reward_names(first)
-        grams = _lexicon(folder, notes)
-        facts = {"lexicon": grams.fingerprint}
-        weights = _config(folder).get("reward_weights") or [1.0] * len(names)
-        matcher = GramMatcher(grams)
-        rollouts = (
-            rollout for step in chosen for rollout in _from_completions(files[step], most, names, weights, matcher)
-        )
-    config = _config(folder)
-    facts = {name: one_line(config[name]) for name in _FACTS if config.get(name) is not None} | facts
-    return Run(folder.resolve().name, facts, notes, _alarms(folder), names, rollouts)
+    chosen, notes = _steps(folder, sorted(files), steps)
+    notes.append(
+        "No token record: words instead of tokens, no entropy, log-probability or credit. Train with "
+        "token_record: 10 to record every tenth step."
+    )
+    first = files[chosen[0]]
+    chosen, most = _spread(chosen, _groups(stream_rows(str(first)), _prompt), limit, notes)
+    names = _reward_names(first)
+    weights = config.get("reward_weights") or [1.0] * len(names)
+    grams = _lexicon(folder, notes)
+    matcher = GramMatcher(grams)
+    rollouts = (
+        rollout for step in chosen for rollout in _from_completions(files[step], step, most, names, weights, matcher)
+    )
+    return {"lexicon": grams.fingerprint}, notes, names, rollouts
 
 
 def high_entropy(rows: Sequence[RecordedCompletion], share: float = HIGH_ENTROPY) -> list[np.ndarray]:
@@ -203,7 +216,7 @@ def _recorded(rows: list[RecordedCompletion], most: int) -> Iterator[Rollout]:
 
 
 def _from_completions(
-    file: Path, most: int, names: list[str], weights: list[float], matcher: GramMatcher
+    file: Path, step: int, most: int, names: list[str], weights: list[float], matcher: GramMatcher
 ) -> Iterator[Rollout]:
     for number, group in enumerate(islice(_groups(stream_rows(str(file)), _prompt), most)):
         for index, row in enumerate(group):
@@ -218,7 +231,7 @@ def _from_completions(
             rewards = [_number(row.values.get(name)) for name in names]
             given = [weight * reward for weight, reward in zip(weights, rewards) if not math.isnan(reward)]
             yield Rollout(
-                step=int(row.values["step"]),
+                step=step,
                 group=number,
                 index=index,
                 prompt=_prompt(row),
@@ -248,6 +261,8 @@ def _steps(folder: Path, there: list[int], asked: Sequence[int] | None) -> tuple
 
 def _spread(steps: list[int], groups: Sequence[Sequence[Any]], limit: int, notes: list[str]) -> tuple[list[int], int]:
     """Which steps, and of each how many groups, are about `limit` rollouts."""
+    if not groups:
+        raise ValueError(f"nothing to view of step {steps[0]}: expected completions")
     most = max(1, limit // max(map(len, groups)))
     kept = (
         steps if len(steps) <= most else [steps[i] for i in np.linspace(0, len(steps) - 1, most).round().astype(int)]
@@ -278,10 +293,6 @@ def _lexicon(folder: Path, notes: list[str]) -> StrategicGrams:
         return StrategicGrams.load(folder / LEXICON_FOLDER)
     notes.append(f"No {LEXICON_FOLDER} in the run: labels are those of the paper's lexicon.")
     return StrategicGrams.paper()
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    return read_mapping(folder / CONFIG_FILE) if (folder / CONFIG_FILE).is_file() else {}
 
 
 def _alarms(folder: Path) -> list[str]:

@@ -30,7 +30,10 @@ function make(tag, properties = {}, ...children) {
 const short = (value) => (value === null ? "?" : String(+value.toFixed(2)).replace("-", "−"));
 const signed = (value) => (value === null ? "unknown" : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`);
 const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
-const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+function mean(values) {
+  const known = values.filter((value) => value !== null);
+  return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : null;
+}
 
 // Characters that would be invisible, or would turn the text around them, by a name that is neither.
 const HIDDEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
@@ -137,19 +140,19 @@ class Pane {
       make("header", {}, make("h2", {}, shown(run.name)), make("span", { className: "facts" }, shown(facts))),
       ...run.alarms.map((alarm) => make("p", { className: "alarm" }, shown(alarm))),
       ...run.notes.map((note) => make("p", { className: "note" }, shown(note))), this.missing, this.body);
-    this.strip("class", "", true);
+    this.strip("class", "planning above, high entropy below");
     if (!run.words) {
-      this.strip("advantage", `±${short(scales.advantage)}`);
-      this.strip("credited", `±${short(scales.advantage)}`);
-      this.strip("entropy", `0 to ${short(scales.entropy)}`);
-      this.strip("log-prob.", `0 to −${short(scales.logp)}`);
+      this.strip("advantage", "before credit", `±${short(scales.advantage)}`);
+      this.strip("credited", "advantage after credit", `±${short(scales.advantage)}`);
+      this.strip("entropy", "of the policy, in nats", `0 to ${short(scales.entropy)}`);
+      this.strip("log-prob.", "log-probability of the token, in nats", `0 to −${short(scales.logp)}`);
     }
-    this.overview = this.strip("all", "", true);
+    this.overview = this.strip("all", "the whole completion; the frame is what the strips above show");
     this.listen();
   }
 
-  strip(name, scale, thin = false) {
-    const label = make("li", { className: thin ? "thin" : "" }, name, make("small", {}, scale));
+  strip(name, title, scale = "") {
+    const label = make("li", { className: scale ? "" : "thin", title }, name, make("small", {}, scale));
     this.labels.append(label);
     return label;
   }
@@ -212,7 +215,7 @@ class Pane {
     this.first = 0;
     this.hovered = null;
     this.find();
-    this.choose(this.token);
+    this.choose(token || !this.matches.length ? this.token : this.matches[0].t);
     this.element.scrollTop = 0;
     if (this.token) this.reveal();
     mark();
