@@ -131,7 +131,8 @@ def read_run(folder: str | Path, steps: Sequence[int] | None = None, limit: int 
     words = not (folder / TOKEN_RECORD_FOLDER).is_dir()
     read = partial(_read_completions, config=config) if words else _read_record
     facts, notes, names, rollouts = read(folder, steps, limit)
-    known = {name: one_line(config[field]) for field, name in _FACTS.items() if config.get(field) is not None}
+    known = {name: config[field] for field, name in _FACTS.items() if config.get(field) is not None}
+    known = {name: f"{value:g}" if isinstance(value, float) else one_line(value) for name, value in known.items()}
     return Run(folder.resolve().name, known | facts, notes, _alarms(folder), names, words, rollouts)
 
 

@@ -27,6 +27,7 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
+const classes = (names) => Object.keys(names).filter((name) => names[name]).join(" ");
 const short = (value) => (value === null ? "?" : String(+value.toFixed(2)).replace("-", "−"));
 const signed = (value) => (value === null ? "unknown" : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`);
 const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
@@ -36,11 +37,14 @@ function mean(values) {
 }
 
 // Characters that would be invisible, or would turn the text around them, by a name that is neither.
-const HIDDEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
+const HIDDEN = new RegExp(
+  "[\\0-\\x08\\x0b-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f" +
+  "\\ufeff\\ufff9-\\ufffb\\u{e0000}-\\u{e007f}]", "gu");
 const shown = (text) =>
   text.replace(HIDDEN, (c) => {
     const code = c.codePointAt(0);
-    return code < 32 ? String.fromCharCode(0x2400 + code) : `⟨${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+    const name = code.toString(16).toUpperCase().padStart(4, "0");
+    return code < 32 ? String.fromCharCode(0x2400 + code) : `⟨${name}⟩`;
   });
 
 // ---- data
@@ -72,7 +76,11 @@ async function load(run, i) {
   const rollout = { i, n, piece: Array.from(low, (number, t) => number + (high[t] << 16)), flags: column(Uint8Array) };
   rollout.gram = column(Int32Array);
   rollout.bytes = rollout.piece.map((number) => bytes[number]);
-  if (!run.words) Object.assign(rollout, { credited: column(Float32Array), logp: column(Uint16Array), entropy: column(Uint16Array) });
+  if (!run.words) {
+    rollout.credited = column(Float32Array);
+    rollout.logp = column(Uint16Array);
+    rollout.entropy = column(Uint16Array);
+  }
   return rollout;
 }
 
@@ -120,8 +128,10 @@ class Pane {
     this.first = 0;
     this.matches = [];
     const facts = Object.entries(run.facts).map(([name, value]) => `${name} ${value}`).join(" · ");
-    this.previous = make("button", { type: "button", title: "previous in the group (p)", ariaLabel: "previous in the group" }, "◀");
-    this.next = make("button", { type: "button", title: "next in the group (n)", ariaLabel: "next in the group" }, "▶");
+    const button = (name, key, sign) =>
+      make("button", { type: "button", title: `${name} (${key})`, ariaLabel: name }, sign);
+    this.previous = button("previous in the group", "p", "◀");
+    this.next = button("next in the group", "n", "▶");
     this.place = make("span", { className: "meta" });
     this.when = make("select", { ariaLabel: "Where this problem occurs" });
     this.meta = make("p", { className: "meta" });
@@ -169,7 +179,10 @@ class Pane {
     this.tokens.addEventListener("click", (event) => at(event) !== undefined && this.choose(at(event)));
     this.canvas.addEventListener("pointermove", (event) => this.over(this.cell(event)));
     this.canvas.addEventListener("pointerleave", () => this.over(null));
-    this.canvas.addEventListener("click", (event) => this.cell(event) !== null && this.choose(this.cell(event), { scroll: true }));
+    this.canvas.addEventListener("click", (event) => {
+      const t = this.cell(event);
+      if (t !== null) this.choose(t, { scroll: true });
+    });
     this.canvas.addEventListener("wheel", (event) => {
       if (!event.deltaX && !event.shiftKey) return;
       event.preventDefault();
@@ -197,19 +210,26 @@ class Pane {
     this.previous.disabled = this.next.disabled = group.members.length < 2;
     const same = run.groups.filter((other) => other.prompt === group.prompt);
     this.when.hidden = same.length < 2;
-    this.when.replaceChildren(...same.map((other) =>
-      make("option", { value: other.members[0], selected: other === group }, `step ${other.step}, group ${other.group}`)));
-    const rewards = run.rewardNames.map((name, k) => `${shown(name)} ${short(column.rewards[i][k])}`).join(", ");
+    this.when.replaceChildren(...same.map((other) => {
+      const place = `step ${other.step}, group ${other.group}`;
+      return make("option", { value: other.members[0], selected: other === group }, place);
+    }));
+    const rewards = run.rewardNames.map((name, k) => `${shown(name)} ${short(column.rewards[i][k])}`);
     this.meta.textContent = [
-      `step ${group.step}, group ${group.group}`, `reward ${short(column.reward[i])} (${rewards})`, `advantage ${signed(column.advantage[i])}`,
-      `${column.tokens[i]} ${run.words ? "words" : "tokens"}, ${percent(column.planning[i] / (column.own[i] || 1))} planning`,
+      `step ${group.step}, group ${group.group}`,
+      rewards.length === 1 ? rewards[0] : `reward ${short(column.reward[i])} (${rewards.join(", ")})`,
+      `advantage ${signed(column.advantage[i])}`,
+      `${column.tokens[i]} ${run.words ? "words" : "tokens"}`,
+      `${percent(column.planning[i] / (column.own[i] || 1))} planning`,
       ...(column.cut[i] ? ["cut at the limit"] : []),
     ].join(" · ");
     this.prompt.textContent = shown(prompts[group.prompt]);
     this.tokens.replaceChildren(...this.texts.map((text, t) => {
       const flags = rollout.flags[t];
-      const kinds = ["t", flags & OWN ? "" : "o", flags & PLANNING ? "p" : "", flags & HIGH ? "h" : "", text.includes("\n") ? "nl" : "", text ? "" : "part"];
-      return make("span", { className: kinds.filter(Boolean).join(" "), tabIndex: -1, number: t }, text);
+      const kinds = classes({
+        t: true, o: !(flags & OWN), p: flags & PLANNING, h: flags & HIGH, nl: text.includes("\n"), part: !text,
+      });
+      return make("span", { className: kinds, tabIndex: -1, number: t }, text);
     }));
     this.token = Math.min(Math.max(token, 0), Math.max(rollout.n - 1, 0));
     this.first = 0;
@@ -259,11 +279,14 @@ class Pane {
     if (t === null || !this.rollout.n) return this.says.replaceChildren("Nothing was written.");
     const { rollout, run } = this, flags = rollout.flags[t], gram = rollout.gram[t];
     const id = pieces.ids[rollout.piece[t]];
-    const text = this.texts[t] || Array.from(rollout.bytes[t], (byte) => byte.toString(16).padStart(2, "0")).join(" ") || "nothing";
-    const kind = [flags & PLANNING ? "planning" : "execution", ...(flags & HIGH ? ["high entropy"] : []), ...(flags & OWN ? [] : ["not the model's own"])].join(", ");
+    const bytes = Array.from(rollout.bytes[t], (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    const text = this.texts[t].replaceAll("\n", "↵") || bytes || "nothing";
+    const kind = [flags & PLANNING ? "planning" : "execution"];
+    if (flags & HIGH) kind.push("high entropy");
+    if (!(flags & OWN)) kind.push("not the model's own");
     const facts = [
-      [`${run.words ? "word" : "token"} ${t + 1} of ${rollout.n} `, make("q", {}, text.replaceAll("\n", "↵")), ...(id < 0 ? [] : [` id ${id}`])],
-      [make("b", {}, kind)],
+      [`${run.words ? "word" : "token"} ${t + 1} of ${rollout.n} `, make("q", {}, text), id < 0 ? "" : ` id ${id}`],
+      [make("b", {}, kind.join(", "))],
       ...(gram < 0 ? [] : [["gram ", make("q", {}, shown(grams[gram]))]]),
     ];
     if (!run.words) {
@@ -271,7 +294,8 @@ class Pane {
       facts.push(
         [`advantage ${signed(before)}, credited `, make("b", {}, signed(rollout.credited[t]))],
         [entropy[t] === NONE ? "no entropy" : `entropy ${(entropy[t] / 1000).toFixed(3)} nats`],
-        [logp[t] === NONE ? "no log-probability" : `log-probability −${(logp[t] / 1000).toFixed(3)} (${percent(Math.exp(-logp[t] / 1000))})`]);
+        [logp[t] === NONE ? "no log-probability"
+          : `log-probability −${(logp[t] / 1000).toFixed(3)} (${percent(Math.exp(-logp[t] / 1000))})`]);
     }
     this.says.replaceChildren(...facts.map((fact) => make("span", {}, ...fact)));
   }
@@ -295,7 +319,9 @@ class Pane {
   gram(direction) {
     const { flags, gram, n } = this.rollout;
     const begins = (t) => flags[t] & PLANNING && (t === 0 || !(flags[t - 1] & PLANNING) || gram[t - 1] !== gram[t]);
-    for (let t = this.token + direction; t >= 0 && t < n; t += direction) if (begins(t)) return this.choose(t, { focus: true });
+    for (let t = this.token + direction; t >= 0 && t < n; t += direction) {
+      if (begins(t)) return this.choose(t, { focus: true });
+    }
   }
 
   // ---- strips: one cell a token, a window of them where they are many, and below it all of them
@@ -333,7 +359,8 @@ class Pane {
     const pen = canvas.getContext("2d");
     pen.scale(density, density);
     const bar = (name, x, y, w, h) => ((pen.fillStyle = color(name)), pen.fillRect(x, y, w, h));
-    const rows = Array.from(labels.children, (label) => ({ top: label.offsetTop - labels.offsetTop, height: label.offsetHeight }));
+    const rows = Array.from(labels.children, ({ offsetTop, offsetHeight }) => (
+      { top: offsetTop - labels.offsetTop, height: offsetHeight }));
     // Planning above, high entropy below: told apart by place as well as by colour.
     const kinds = (flags, x, w, { top, height }) => {
       const half = (height - 4) / 2;
@@ -353,7 +380,8 @@ class Pane {
         bar(value < 0 ? "down" : "up", x, value < 0 ? middle : middle - size, w, size);
       });
       [[rollout.entropy[t], scales.entropy], [rollout.logp[t], scales.logp]].forEach(([value, scale], k) => {
-        const { top, height } = rows[3 + k], size = value === NONE ? 0 : Math.min(value / 1000 / scale, 1) * (height - 4);
+        const { top, height } = rows[3 + k];
+        const size = value === NONE ? 0 : Math.min(value / 1000 / scale, 1) * (height - 4);
         bar("plain", x, k ? top + 2 : top + height - 2 - size, w, size);
         bar("line", x, k ? top + 2 : top + height - 2, cell, 1);
       });
@@ -362,8 +390,9 @@ class Pane {
       const all = rows.at(-1), flags = new Uint8Array(Math.ceil(width));
       rollout.flags.forEach((value, t) => (flags[Math.floor((t / n) * width)] |= value));
       flags.forEach((value, x) => kinds(value, x, 1, all));
+      const left = (this.first / n) * width, size = Math.max((count / n) * width, 2);
       pen.strokeStyle = color("here");
-      pen.strokeRect((this.first / n) * width + 0.5, all.top + 0.5, Math.max((count / n) * width, 2) - 1, all.height - 1);
+      pen.strokeRect(left + 0.5, all.top + 0.5, size - 1, all.height - 1);
     }
     for (const [t, name] of [[this.hovered, "soft"], [this.token, "here"]]) {
       if (t === null || t < this.first || t >= this.first + count) continue;
@@ -440,15 +469,22 @@ function listed() {
 function renderList() {
   const run = runs[state.list], { rollouts } = run;
   state.visible = listed();
+  const chip = (i) => {
+    const [reward, cut] = [short(rollouts.reward[i]), rollouts.cut[i]];
+    const length = `${rollouts.tokens[i]} ${run.words ? "words" : "tokens"}${cut ? ", cut" : ""}`;
+    const label = `rollout ${rollouts.index[i]}, reward ${reward}, ${length}`;
+    const className = classes({
+      chip: true, good: rollouts.advantage[i] > 0, cut, miss: state.hits && !state.hits.has(i),
+    });
+    const named = { ariaLabel: label, title: label };
+    return make("button", { type: "button", className, number: i, tabIndex: -1, ...named }, reward);
+  };
   $("list").replaceChildren(...state.visible.map(({ group, members }) =>
     make("li", { className: "group" },
-      make("div", { className: "where" }, make("span", {}, `step ${group.step}, group ${group.group}`), make("span", {}, `mean ${short(group.mean)}`)),
+      make("div", { className: "where" },
+        make("span", {}, `step ${group.step}, group ${group.group}`), make("span", {}, `mean ${short(group.mean)}`)),
       make("div", { className: "asked" }, shown(prompts[group.prompt].slice(0, 240))),
-      make("div", { className: "chips" }, ...members.map((i) => {
-        const kinds = ["chip", rollouts.advantage[i] > 0 ? "good" : "", rollouts.cut[i] ? "cut" : "", state.hits && !state.hits.has(i) ? "miss" : ""];
-        const label = `rollout ${rollouts.index[i]}, reward ${short(rollouts.reward[i])}, ${rollouts.tokens[i]} ${run.words ? "words" : "tokens"}${rollouts.cut[i] ? ", cut" : ""}`;
-        return make("button", { type: "button", className: kinds.filter(Boolean).join(" "), ariaLabel: label, title: label, number: i, tabIndex: -1 }, short(rollouts.reward[i]));
-      })))));
+      make("div", { className: "chips" }, ...members.map(chip)))));
   const total = state.visible.reduce((sum, { members }) => sum + members.length, 0);
   const groups = state.visible.length;
   $("found").textContent = total
@@ -484,8 +520,8 @@ function move(by, wholeGroups = false) {
 }
 
 function searchPattern(flags) {
-  const words = state.query.trim();
-  return words ? new RegExp(words.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&").replaceAll("\\-", "-").replace(/\s+/g, "\\s+"), flags) : null;
+  const words = state.query.trim().replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&").replace(/\s+/g, "\\s+");
+  return words ? new RegExp(words, flags) : null;
 }
 
 async function search() {
@@ -552,7 +588,9 @@ function fillFilters() {
     if (values.map(String).includes(kept)) $(id).value = kept;
   };
   options("step", ["all", ...new Set(rollouts.step)]);
-  options("reward", [...Object.keys(REWARDS), ...(rewards.length <= 12 ? rewards : [])], (value) => (value in REWARDS ? value : short(value)));
+  const named = Object.keys(REWARDS);
+  const values = [...named, ...(rewards.length <= 12 ? rewards : [])];
+  options("reward", values, (value) => (REWARDS[value] ? value : short(value)));
   options("order", Object.keys(ORDERS));
 }
 
@@ -571,7 +609,8 @@ function restore() {
   search();
   const found = panes.map(({ run: { rollouts } }, r) => {
     const [step, group, index, token] = (place.get("ab"[r]) ?? "").split(".").map(Number);
-    const i = rollouts.step.findIndex((_, k) => rollouts.step[k] === step && rollouts.group[k] === group && rollouts.index[k] === index);
+    const i = rollouts.step.findIndex((other, k) =>
+      other === step && rollouts.group[k] === group && rollouts.index[k] === index);
     return { i, token: (token || 1) - 1 };
   });
   const here = found[state.list];
@@ -585,12 +624,16 @@ function restore() {
 const KEYS = {
   j: () => move(1), k: () => move(-1), J: () => move(1, true), K: () => move(-1, true),
   n: () => active.inGroup(1), p: () => active.inGroup(-1),
-  x: () => (activate(panes[(panes.indexOf(active) + 1) % panes.length]), active.rollout && active.choose(active.token, { focus: true })),
+  x: () => {
+    activate(panes[(panes.indexOf(active) + 1) % panes.length]);
+    if (active.rollout) active.choose(active.token, { focus: true });
+  },
   "/": () => ($("query").focus(), $("query").select()),
   "?": () => $("keys").showModal(),
 };
 const TOKEN_KEYS = {
-  ArrowLeft: () => active.choose(active.token - 1, { focus: true }), ArrowRight: () => active.choose(active.token + 1, { focus: true }),
+  ArrowLeft: () => active.choose(active.token - 1, { focus: true }),
+  ArrowRight: () => active.choose(active.token + 1, { focus: true }),
   ArrowUp: () => active.line(-1), ArrowDown: () => active.line(1),
   Home: () => active.choose(0, { focus: true }), End: () => active.choose(Infinity, { focus: true }),
   "Shift+ArrowLeft": () => active.gram(-1), "Shift+ArrowRight": () => active.gram(1),
@@ -622,7 +665,9 @@ $("list").addEventListener("click", (event) => {
 $("help").addEventListener("click", KEYS["?"]);
 let typing = null;
 $("query").addEventListener("input", () => (clearTimeout(typing), (typing = setTimeout(search, 150))));
-for (const id of ["step", "reward", "order", "both"]) $(id).addEventListener("change", () => (renderList(), remember()));
+for (const id of ["step", "reward", "order", "both"]) {
+  $(id).addEventListener("change", () => (renderList(), remember()));
+}
 $("run").addEventListener("change", () => {
   state.list = +$("run").value;
   fillFilters();
@@ -637,6 +682,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => pane
 document.title = `Rollouts: ${runs.map((run) => shown(run.name)).join(", ")}`;
 $("of").hidden = $("shared").hidden = runs.length < 2;
 $("panes").classList.toggle("two", runs.length > 1);
+document.body.classList.toggle("words", runs.every((run) => run.words));
 $("run").replaceChildren(...runs.map((run, r) => make("option", { value: r }, shown(run.name))));
 panes.push(...runs.map((run) => new Pane(run)));
 $("panes").append(...panes.map((pane) => pane.element));
