@@ -178,7 +178,7 @@ def test_search_finds_across_tokens_and_marks_what_it_found(browser, runs, tmp_p
     opened(browser, write_view(tmp_path / "view.html", [read_run(runs[0])]))
     browser.press("/")
     browser.write("A needle€")
-    browser.until("document.getElementById('found').textContent === '4 rollouts in 1 group'")
+    browser.until("document.getElementById('found').textContent === '1 rollout in 1 group'")
     browser.press("Enter")
     at(browser, (21, 1, 3))
     assert browser.evaluate("[...CSS.highlights.get('found')].map(String)") == [" a needle€"[1:]]

@@ -485,7 +485,7 @@ function renderList() {
         make("span", {}, `step ${group.step}, group ${group.group}`), make("span", {}, `mean ${short(group.mean)}`)),
       make("div", { className: "asked" }, shown(prompts[group.prompt].slice(0, 240))),
       make("div", { className: "chips" }, ...members.map(chip)))));
-  const total = state.visible.reduce((sum, { members }) => sum + members.length, 0);
+  const total = state.visible.flatMap(({ members }) => members).filter((i) => !state.hits || state.hits.has(i)).length;
   const groups = state.visible.length;
   $("found").textContent = total
     ? `${total} rollout${total > 1 ? "s" : ""} in ${groups} group${groups > 1 ? "s" : ""}${state.progress ?? ""}`
