@@ -145,7 +145,8 @@ def _entry(field: Field, everything: bool) -> str:
     value = field.name.upper()
     if field.kind.startswith("Literal"):
         value = "{" + ",".join(re.findall(r"\w+", field.kind)[1:]) + "}"
-    flag = f"  --{field.name} " + {"bool": f"[{value}]", "list[str]": f"{value} ..."}.get(field.kind, value)
+    shape = "[{}]" if field.kind == "bool" else "{} ..." if field.kind.startswith("list[") else "{}"
+    flag = f"  --{field.name} " + shape.format(value)
     sentences = re.split(r"(?<=\.) (?=[A-Z`\"])", field.text)
     text = " ".join(sentences if everything else sentences[:2])
     if field.default not in (None, "None", "False"):

@@ -1,6 +1,6 @@
 """`hicra view`: the rollouts of one or two runs, in one HTML page."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
@@ -39,10 +39,10 @@ class ViewArguments(Checked):
             About how many rollouts of a run to show at most, as whole groups spread over its steps.
     """
 
-    run: list[Name] | None = None
+    run: list[Name] = field(default_factory=list)
     demo: bool = False
     output: Name | None = None
-    steps: list[CountOrZero] | None = None
+    steps: list[CountOrZero] = field(default_factory=list)
     limit: Count = 2000
 
 
@@ -53,13 +53,13 @@ def run(argv: list[str]) -> int:
 
 def view(args: ViewArguments) -> None:
     """Writes the page."""
-    folders = [Path(folder) for folder in args.run or []]
+    folders = [Path(folder) for folder in args.run]
     if args.demo == bool(folders) or len(folders) > 2:
         raise ValueError(f"expected one run, two runs, or --demo, got {len(folders)} runs")
     if args.demo:
         folders = [Path(str(files("hicra_trl.analysis.viewer").joinpath("demo")))]
     output = Path(args.output or ("hicra-demo.html" if args.demo else folders[0] / "view.html"))
-    runs = [read_run(folder, args.steps, args.limit) for folder in folders]
+    runs = [read_run(folder, args.steps or None, args.limit) for folder in folders]
     write_view(output, runs)
     for shown in runs:
         for note in shown.notes:
