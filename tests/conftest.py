@@ -61,6 +61,8 @@ def pytest_collection_modifyitems(items):
         given = item.callspec.params.values() if hasattr(item, "callspec") else ()
         if "real_data" in item.fixturenames or REAL_DATA in given:
             item.add_marker("slow")
+        if "browser" in item.fixturenames:
+            item.add_marker("browser")
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from hicra_trl.cli.lexicon import LexiconArguments
 from hicra_trl.cli.mine import MineArguments
 from hicra_trl.cli.parsing import parse
 from hicra_trl.cli.playground import PlaygroundArguments
+from hicra_trl.cli.view import ViewArguments
 from hicra_trl.evaluation.settings import EvalArguments
 from hicra_trl.fields import Name, check_fields
 from hicra_trl.grams import CorpusArguments, MiningConfig
@@ -30,6 +31,7 @@ COMMANDS = {
     "lexicon": (LexiconArguments, CorpusArguments),
     "export": (ExportArguments,),
     "judge": (JudgeArguments, AskArguments),
+    "view": (ViewArguments,),
     "highlight": (HighlightArguments,),
     "playground": (PlaygroundArguments,),
 }

@@ -23,6 +23,7 @@ from hicra_trl.cli.mine import MineArguments
 from hicra_trl.cli.playground import PlaygroundArguments
 from hicra_trl.cli.plot import PlotArguments
 from hicra_trl.cli.train import LaunchArguments
+from hicra_trl.cli.view import ViewArguments
 from hicra_trl.evaluation.settings import EvalArguments
 from hicra_trl.grams import CorpusArguments, MiningConfig
 from hicra_trl.playground import PretrainConfig
@@ -40,6 +41,7 @@ PARSED = {
     "plot": (PlotArguments,),
     "health": (),
     "judge": (JudgeArguments, ValidateArguments, AskArguments),
+    "view": (ViewArguments,),
     "highlight": (HighlightArguments,),
 }
 OURS = sorted({path for paths in DATACLASSES.values() for path in paths.split() if path.startswith("hicra_trl.")})

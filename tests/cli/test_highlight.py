@@ -1,11 +1,15 @@
 """`hicra highlight` replaces no file but its own pages, and says in one line what it cannot read."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
+from analysis.synthetic_record import write_synthetic_record
 from hicra_trl.cli.highlight import run
+from hicra_trl.grams import StrategicGrams
+from hicra_trl.training.runs.token_record import read_record, record_files, write_record
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +65,26 @@ def test_samples_of_an_evaluation_and_completions_of_a_run_are_read(folder):
     for name, heading in (("s.jsonl", "item 7, index 1"), ("c.parquet", "step 3")):
         assert run(["--input", name]) == 0
         assert f"<h3>{heading}</h3>" in (folder / name).with_suffix(".html").read_text()
+
+
+def test_completions_of_a_run_with_a_token_record_are_marked_by_its_tokens(folder, capsys):
+    run = write_synthetic_record(folder / "run", steps=[3])
+    for file in record_files(run)[3]:
+        fingerprint = StrategicGrams.paper().fingerprint
+        rows = [replace(row, header=replace(row.header, lexicon=fingerprint)) for row in read_record(file)]
+        write_record(file, rows)
+    (run / "completions").mkdir()
+    texts = [row.text.removesuffix("<|im_end|>") for row in rows[:2]] + ["but wait, this was not recorded"]
+    source = run / "completions" / "completions_00004.parquet"
+    pd.DataFrame({"completion": texts, "step": [4] * 3}).to_parquet(source)
+    html = highlighted(source)
+    assert '<mark class="planning" title="' in html and '<mark title="but wait' in html
+    assert "3 texts highlighted, 2 by their recorded tokens" in capsys.readouterr().out
+    # Labels of another lexicon are not those of the record.
+    (folder / "mine.txt").write_text("so\n")
+    assert "<mark class" not in highlighted(source, "--strategic_grams", "mine.txt")
+
+
+def highlighted(source, *argv):
+    assert run(["--input", str(source), *argv]) == 0
+    return source.with_suffix(".html").read_text()

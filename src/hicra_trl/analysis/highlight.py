@@ -1,8 +1,16 @@
-"""Marks the strategic grams of a text in HTML (as the paper's figure 2 does)."""
+"""Marks strategic grams in HTML, as the paper's figure 2 does, and recorded tokens, as its figure 9 does."""
 
+from codecs import getincrementaldecoder
 from html import escape
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import numpy as np
 
 from ..grams import GramMatcher, StrategicGrams
+from ..training.runs.token_record import RecordedCompletion
+from .token_record import TokenRecord
+from .viewer.rollouts import high_entropy
 
 
 def highlight(text: str, matcher: GramMatcher) -> str:
@@ -34,9 +42,68 @@ def highlight(text: str, matcher: GramMatcher) -> str:
     return "".join(parts) + escape(data[done:].decode())
 
 
+def highlight_tokens(row: RecordedCompletion, high: np.ndarray) -> str:
+    """
+    HTML of a recorded completion: planning tokens in `<mark>`, those of high entropy in `<mark class="high">`, those
+    that are both in `<mark class="both">`.
+
+    Args:
+        row ([`~hicra_trl.training.runs.token_record.RecordedCompletion`]):
+            The completion.
+        high (`numpy.ndarray` of shape `(T,)`, bool):
+            Its tokens of high entropy.
+    """
+    decoder, parts = getincrementaldecoder("utf-8")("replace"), []
+    tokens = zip(pairwise([0, *row.ends.tolist()]), row.planning.tolist(), high.tolist(), row.gram.tolist())
+    for (planning, is_high, gram), group in groupby(tokens, key=lambda token: token[1:]):
+        spans = [span for span, *_ in group]
+        text = escape(decoder.decode(row.completion[spans[0][0] : spans[-1][1]]))
+        kind = "both" if planning and is_high else "high" if is_high else "planning" if planning else None
+        title = f' title="{escape(row.header.grams[gram])}"' if gram >= 0 else ""
+        parts.append(f'<mark class="{kind}"{title}>{text}</mark>' if kind else text)
+    return "".join(parts) + escape(decoder.decode(b"", final=True))
+
+
+class Recorded:
+    """
+    Finds the tokens of completions that a run saved, where it recorded them too.
+
+    Args:
+        run (`Path`):
+            Folder of a run with a token record.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._record = TokenRecord.read(run)
+        self._rows: dict[int, list[tuple[RecordedCompletion, np.ndarray]]] = {}
+
+    def find(self, step: int, text: str) -> tuple[RecordedCompletion, np.ndarray] | None:
+        """The completion with that text, saved at a step, and which of its tokens are of high entropy."""
+        # What is saved after a step was sampled for it, or for the step before that began to use it.
+        recorded = max((other for other in self._record.steps if other <= step), default=None)
+        if recorded is None or not text:
+            return None
+        if recorded not in self._rows:
+            rows = self._record.rows(recorded)
+            self._rows[recorded] = list(zip(rows, high_entropy(rows)))
+        data = text.encode(errors="replace")
+        # The saved text lacks the special tokens that end it.
+        found = [
+            (row, high)
+            for row, high in self._rows[recorded]
+            if row.completion.startswith(data) and len(data) in row.ends
+        ]
+        return min(found, key=lambda pair: len(pair[0].completion), default=None)
+
+
 def trace_block(heading: str, text: str, matcher: GramMatcher) -> str:
     """One highlighted text with a heading, as a block of a page."""
-    return f'<div class="trace"><h3>{escape(heading)}</h3><pre>{highlight(text, matcher)}</pre></div>'
+    return block(heading, highlight(text, matcher))
+
+
+def block(heading: str, html: str) -> str:
+    """What was highlighted, with a heading."""
+    return f'<div class="trace"><h3>{escape(heading)}</h3><pre>{html}</pre></div>'
 
 
 def _stretches(matches: list[list[int]], grams: StrategicGrams) -> list[tuple[int, int, list[str]]]:

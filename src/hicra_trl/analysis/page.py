@@ -21,6 +21,10 @@ svg { max-width: 100%; height: auto }
 .trace h3 { font-size: .85rem; margin: 0 0 .35rem; color: var(--soft); font-weight: 600 }
 .trace pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; font: .93rem/1.6 ui-monospace, monospace }
 mark { background: var(--mark); color: var(--accent); border-radius: 3px; padding: 0 .15em }
+mark[class] { padding: 0; text-decoration: underline 2px; text-underline-offset: 3px }
+mark.planning { color: #7a2b00 }
+mark.high { background: #d3e6fb; color: #0c3f75; text-decoration-style: dotted }
+mark.both { background: linear-gradient(var(--mark) 50%, #d3e6fb 50%); color: #4b1259; text-decoration-style: double }
 """
 
 

@@ -26,6 +26,7 @@ DATACLASSES = {
     "playground": "hicra_trl.cli.playground.PlaygroundArguments",
     "export": "hicra_trl.cli.export.ExportArguments",
     "plot": "hicra_trl.cli.plot.PlotArguments",
+    "view": "hicra_trl.cli.view.ViewArguments",
     "health": "",
     "judge": """
         hicra_trl.cli.judge.JudgeArguments hicra_trl.cli.judge.AskArguments hicra_trl.cli.judge.ValidateArguments
@@ -148,7 +149,8 @@ def _entry(field: Field, everything: bool) -> str:
     value = field.name.upper()
     if field.kind.startswith("Literal"):
         value = "{" + ",".join(re.findall(r"\w+", field.kind)[1:]) + "}"
-    flag = f"  --{field.name} " + {"bool": f"[{value}]", "list[str]": f"{value} ..."}.get(field.kind, value)
+    shape = "[{}]" if field.kind == "bool" else "{} ..." if field.kind.startswith("list[") else "{}"
+    flag = f"  --{field.name} " + shape.format(value)
     sentences = re.split(r"(?<=\.) (?=[A-Z`\"])", field.text)
     text = " ".join(sentences if everything else sentences[:2])
     if field.default not in (None, "None", "False"):

@@ -5,22 +5,27 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..analysis.highlight import trace_block
+from ..analysis.highlight import Recorded, block, highlight_tokens, trace_block
 from ..analysis.page import write
 from ..data.rows import as_text, stream_rows
 from ..fields import Checked, Count, Name
 from ..grams import GramMatcher, StrategicGrams
+from ..training.runs.files import TOKEN_RECORD_FOLDER
 from .parsing import run_command
 
 
 PROG = "hicra highlight"
 
-DESCRIPTION = """Marks the strategic grams of a text, or of the completions that a run saved, in one HTML page.
+DESCRIPTION = """Marks the strategic grams of a text, or of the completions that a run saved, in one HTML page. Where
+the run recorded the tokens of a completion, with the same lexicon, those of high entropy are marked too; hicra view
+shows more of them.
 
   hicra highlight --input answer.txt
   hicra highlight --input runs/mine/completions/completions_00050.parquet --limit 5
   hicra highlight --input answer.txt --strategic_grams runs/mine/strategic_grams --output marked.html"""
 
+_LEGEND = """<p class="note"><mark class="planning">planning</mark>, <mark class="high">high entropy</mark> (the top
+20 % of a step) and <mark class="both">both</mark>, where the tokens were recorded.</p>"""
 _SHOWN = ("completion", "step", "item", "index", "advantage")
 
 
@@ -62,21 +67,39 @@ def highlight(args: HighlightArguments) -> None:
     texts = read_texts(source, args.limit)
     grams = StrategicGrams.load(args.strategic_grams)
     matcher = GramMatcher(grams)
-    blocks = [trace_block(heading, text, matcher) for heading, text in texts]
+    run = source.parent.parent
+    recorded = Recorded(run) if (run / TOKEN_RECORD_FOLDER).is_dir() else None
+    blocks, colored = [], 0
+    for heading, text, step in texts:
+        found = recorded.find(step, text) if recorded and step is not None else None
+        if found and found[0].header.lexicon == grams.fingerprint:
+            blocks.append(block(heading, highlight_tokens(*found)))
+            colored += 1
+        else:
+            blocks.append(trace_block(heading, text, matcher))
     lead = f'<h1>Strategic grams</h1>\n<p class="lead">{len(grams)} grams, fingerprint {grams.fingerprint}</p>'
+    lead += _LEGEND if colored else ""
     path = write(output, "Strategic grams in ", "\n".join([lead, *blocks]), source.name)
-    print(f"{len(texts)} text{'s' if len(texts) != 1 else ''} highlighted: {path}")
+    tokens = f", {colored} by their recorded tokens" if recorded else ""
+    print(f"{len(texts)} text{'s' if len(texts) != 1 else ''} highlighted{tokens}: {path}")
 
 
-def read_texts(source: Path, limit: int) -> list[tuple[str, str]]:
-    """Headings and texts of a text file (one), or of a parquet or JSONL file of completions (up to `limit`)."""
+def read_texts(source: Path, limit: int) -> list[tuple[str, str, int | None]]:
+    """Heading, text and step of a text file, or of the completions in a parquet or JSONL file (up to `limit`)."""
     if source.suffix not in (".parquet", ".jsonl"):
         try:
-            return [(source.name, source.read_text(encoding="utf-8"))]
+            return [(source.name, source.read_text(encoding="utf-8"), None)]
         except UnicodeDecodeError:
             raise ValueError(f"{source} is neither a parquet file nor text in UTF-8") from None
     rows = islice(stream_rows(str(source), columns=lambda names: [n for n in names if n in _SHOWN]), limit)
-    return [(_heading(row.values), as_text(row.values.get("completion"), "completion", row.where)) for row in rows]
+    return [
+        (
+            _heading(row.values),
+            as_text(row.values.get("completion"), "completion", row.where),
+            step if isinstance(step := row.values.get("step"), int) else None,
+        )
+        for row in rows
+    ]
 
 
 def _heading(row: dict[str, Any]) -> str:

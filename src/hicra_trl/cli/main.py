@@ -16,6 +16,7 @@ COMMANDS = {
     "playground": "pretrain a tiny reasoner, train it with GRPO and HICRA, and compare: minutes on two CPU cores",
     "export": "make one plain folder of a run's model: adapters merged, shards put together; push it to the Hub",
     "plot": "draw the paper's figures from the folders of runs",
+    "view": "browse a run's rollouts token by token, or those of two runs side by side, in an HTML page",
     "health": "say what went wrong in runs, with exit status 1 where something did",
     "judge": "ask a judge why the wrong completions of a run are wrong, or how far to trust that judge",
     "highlight": "mark the planning tokens of a text or of a run's completions in an HTML page",
