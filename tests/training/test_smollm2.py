@@ -46,9 +46,13 @@ def smol_tokenizer(plain):
     return AutoTokenizer.from_pretrained(plain)
 
 
-def start(folder, *argv):
+COMMAND = ("hicra_trl.cli.main", "train")
+PROCESS = ("hicra_trl.training.run",)  # what the command launches, without the seconds of launching it
+
+
+def start(folder, *argv, command=COMMAND):
     return subprocess.Popen(
-        [sys.executable, "-m", "hicra_trl.cli.main", "train", *argv],
+        [sys.executable, "-m", *command, *argv],
         env=environment(),
         cwd=folder,
         stdout=(folder / "output").open("a"),
@@ -112,7 +116,7 @@ def test_two_steps_of_lora_train_on_gsm8k(whole):
 
 def test_killed_and_resumed_it_ends_as_if_it_had_not_been(whole):
     folder, run = whole.parent, whole.parent / "run"
-    process = start(folder, "--config", "recipe.yaml", "--output_dir", "run")
+    process = start(folder, "--config", "recipe.yaml", "--output_dir", "run", command=PROCESS)
     while not (run / "checkpoint-1" / "hicra_state.json").is_file():
         assert process.poll() is None, (folder / "output").read_text()[-3000:]
         time.sleep(0.005)
