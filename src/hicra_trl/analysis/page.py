@@ -13,8 +13,8 @@ body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); max-width: 68re
        padding: 0 1.25rem }
 h1 { font-size: 1.7rem; margin: 0 0 .3rem } h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem }
 p.lead, .note { color: var(--soft) } .note { font-size: .9rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .35rem .9rem; text-align: right; border-bottom: 1px solid var(--line) }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: block; overflow-x: auto }
+th, td { padding: .35rem .9rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
 th:first-child, td:first-child { text-align: left } th { font-weight: 600; font-size: .9rem }
 svg { max-width: 100%; height: auto }
 .trace { border: 1px solid var(--line); border-radius: 8px; padding: .7rem 1rem; margin: .6rem 0 }

@@ -45,9 +45,9 @@ def write_report(path: str | Path, folders: dict[str, list[Path]]) -> Path:
             f'<p class="note">{escape(difference_line(folders))}</p>',
             "<h2>Dynamics</h2>",
             to_svg(figure),
-            '<p class="note">A thin line a seed; where there are several, their mean with its 95 % interval. Planning '
-            f"tokens are those inside one of {len(grams)} strategic grams (fingerprint {grams.fingerprint}); all "
-            "others are execution tokens.</p>",
+            '<p class="note">A thin line a seed, their mean on top, from three seeds on with its 95 % interval. '
+            f"Planning tokens are those inside one of {len(grams)} strategic grams (fingerprint {grams.fingerprint}); "
+            "all others are execution tokens.</p>",
             "<h2>What went wrong, held out</h2>",
             html_table(*outcome_rows(folders)),
             "<h2>Traces, before and after</h2>",
