@@ -57,7 +57,7 @@ def view(args: ViewArguments) -> None:
     if args.demo == bool(folders) or len(folders) > 2:
         raise ValueError(f"expected one run, two runs, or --demo, got {len(folders)} runs")
     if args.demo:
-        folders = [Path(str(files("hicra_trl.analysis.viewer").joinpath("demo")))]
+        folders = [Path(str(files("hicra_trl.analysis.viewer").joinpath("playground-demo")))]
     output = Path(args.output or ("hicra-demo.html" if args.demo else folders[0] / "view.html"))
     runs = [read_run(folder, args.steps or None, args.limit) for folder in folders]
     write_view(output, runs)
