@@ -37,12 +37,12 @@ MARKS = {
         recipes/test_recipe_steps.py playground/test_pretrain.py benchmarks/test_on_gpu.py cli/test_cli.py
         test_readme.py""",
     "browser": "analysis/test_report.py::test_a_browser",
-    "slow": """cli/test_judge.py::test_a_judge_that_is_killed cli/test_mining_commands.py cli/test_eval.py::test_results_are_pushed evaluation/report/test_hub.py
+    "slow": """cli/test_mining_commands.py cli/test_eval.py::test_results_are_pushed evaluation/report/test_hub.py
         grams/test_hub.py metrics/test_metrics.py::test_each_folder recipes/test_recipe_plans.py
         rewards/equality/test_expressions.py rewards/test_adversarial.py rewards/test_agreement.py
         rewards/test_grader.py rewards/test_strangers.py rewards/equality/test_values.py
         training/credit/test_controls.py training/test_rewards.py evaluation/test_evaluate.py playground/test_traces.py
-        grams/test_lexicon.py::test_every_letter
+        grams/test_lexicon.py::test_every_letter cli/test_judge.py::test_a_judge_that_is_killed
         grams/test_real_tokenizers.py""",
 }
 # Words that the tokenizer has whole, so that a model which samples at random writes strategic grams often.

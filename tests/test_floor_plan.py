@@ -40,8 +40,8 @@ MAY_IMPORT = {
     "training/callbacks": ALGORITHM,
     "training/rewards": "training/config rewards rewards/gold data fields terminal",
     "training/arguments": "training/rewards data fields",
-    "training": f"{ALGORITHM} training/trainer training/held_out training/callbacks training/rewards "
-    "training/arguments training/runs rewards/gold data disk lazy",
+    "training": f"{ALGORITHM} lazy training/trainer training/held_out training/callbacks training/rewards "
+    "training/arguments training/runs rewards/gold data disk",
     "training/dry_run": "training/config training/arguments training/runs data grams terminal",
     "training/export": "training/runs training/runs/files disk terminal",
     "evaluation/settings": "rewards evaluation/paper_tables fields",
