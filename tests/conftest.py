@@ -43,7 +43,7 @@ MARKS = {
         rewards/equality/test_expressions.py rewards/test_adversarial.py rewards/test_agreement.py
         rewards/test_grader.py rewards/test_strangers.py rewards/equality/test_values.py
         training/credit/test_controls.py training/test_rewards.py evaluation/test_evaluate.py playground/test_traces.py
-        grams/test_lexicon.py::test_every_letter
+        grams/test_lexicon.py::test_every_letter cli/test_judge.py::test_a_judge_that_is_killed
         grams/test_real_tokenizers.py test_gguf.py::test_of_several test_gguf.py::test_a_file_on_the_hub
         test_wheel.py""",
 }

@@ -159,6 +159,10 @@ class AskArguments(Checked):
                 f"a judge that is asked needs a model, and 'exact' has none; got judge {self.judge!r} and model "
                 f"{self.model!r}"
             )
+        if (self.judge == "server") != (self.base_url is not None):
+            raise ValueError(
+                f"the judge 'server' goes with a base_url, got judge {self.judge!r} and base_url {self.base_url!r}"
+            )
 
 
 def run(argv: list[str]) -> int:
