@@ -104,7 +104,7 @@ class HealthCallback(TrainerCallback):
             with Path(str(args.output_dir), HEALTH_FILE).open("a", encoding="utf-8") as file:
                 file.write(_json_line(alarm))
             tqdm.write(f"warning, {alarm.line()}")
-            if "trackio" in args.report_to:
+            if "trackio" in (args.report_to or ()):
                 import trackio
 
                 trackio.alert(title=alarm.name, text=alarm.line())
