@@ -164,7 +164,7 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(write, tmp_path):
 
 def test_a_missing_package_is_named_with_what_installs_it(write, monkeypatch):
     monkeypatch.setattr(gguf, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"needs gguf, which is not installed: pip install 'hicra-trl\[gguf\]'"):
+    with pytest.raises(ValueError, match=r'gguf is not installed: pip install "hicra-trl\[gguf\]"'):
         gguf.plain_model(str(write()))
 
 

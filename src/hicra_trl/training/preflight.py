@@ -68,13 +68,14 @@ def check(
     if (prompts := inputs.prompts.get("train")) is not None:
         config.check_prompts(len(prompts))
         check_save_steps(config, len(prompts))
-        try_rewards(run_args, inputs.reward_funcs, prompts)
     for role, rows in inputs.prompts.items():
         check_columns(rows, role)
         if tokenizer is not None:
             check_chat(rows, tokenizer, config, model_args)
         check_golds(rows, run_args)
         check_images(rows, config.world_size)
+    if prompts is not None:
+        try_rewards(run_args, inputs.reward_funcs, prompts)
     if (problems := inputs.prompts.get("held_out")) is not None:
         check_problems(problems)
     weights = config.reward_weights
