@@ -381,7 +381,7 @@ class Pane {
         bar(value < 0 ? "down" : "up", x, value < 0 ? middle : middle - size, w, size);
         // A line where the bar would end without credit
         const end = before < 0 ? middle + tall(before) - 1 : middle - tall(before);
-        if (k && value !== before) bar("here", x, end, w, 1);
+        if (k && Math.abs(value - before) > 1e-5) bar("here", x, end, w, 1);
       });
       [[rollout.entropy[t], scales.entropy], [rollout.logp[t], scales.logp]].forEach(([value, scale], k) => {
         const { top, height } = rows[3 + k];
