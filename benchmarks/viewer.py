@@ -105,9 +105,8 @@ def main():
             browser.write("found nowhere at all")
             browser.until("document.getElementById('found').textContent === 'Nothing is like this.'")
             searched = time.perf_counter() - start
-            heap = browser.call("Runtime.getHeapUsage")["usedSize"] / 2**20
         print(f"usable after {usable / 1000:.2f} s, loaded after {whole / 1000:.2f} s")
-        print(f"another rollout after {moved:.2f} s, everything searched in {searched:.1f} s, {heap:.0f} MB of heap")
+        print(f"another rollout after {moved:.2f} s, everything searched in {searched:.1f} s")
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ class Pane {
     this.strip("class", "planning above, high entropy below");
     if (!run.words) {
       this.strip("advantage", "before credit", `±${short(scales.advantage)}`);
-      this.strip("credited", "advantage after credit", `±${short(scales.advantage)}`);
+      this.strip("credited", "advantage after credit; a line where it was before", `±${short(scales.advantage)}`);
       this.strip("entropy", "of the policy, in nats", `0 to ${short(scales.entropy)}`);
       this.strip("log-prob.", "log-probability of the token, in nats", `0 to −${short(scales.logp)}`);
     }
@@ -375,9 +375,13 @@ class Pane {
       if (run.words || !(flags & OWN)) continue;
       [before, rollout.credited[t]].forEach((value, k) => {
         const { top, height } = rows[1 + k], middle = top + height / 2, most = height / 2 - 2;
-        const size = Math.min(Math.abs(value) / scales.advantage, 1) * most;
+        const tall = (advantage) => Math.min(Math.abs(advantage) / scales.advantage, 1) * most;
+        const size = tall(value);
         bar("line", x, middle, cell, 1);
         bar(value < 0 ? "down" : "up", x, value < 0 ? middle : middle - size, w, size);
+        // A line where the bar would end without credit
+        const end = before < 0 ? middle + tall(before) - 1 : middle - tall(before);
+        if (k && Math.abs(value - before) > 1e-5) bar("here", x, end, w, 1);
       });
       [[rollout.entropy[t], scales.entropy], [rollout.logp[t], scales.logp]].forEach(([value, scale], k) => {
         const { top, height } = rows[3 + k];
@@ -623,7 +627,7 @@ function restore() {
 
 const KEYS = {
   j: () => move(1), k: () => move(-1), J: () => move(1, true), K: () => move(-1, true),
-  n: () => active.inGroup(1), p: () => active.inGroup(-1),
+  n: () => active.inGroup(1), p: () => active.inGroup(1),
   x: () => {
     activate(panes[(panes.indexOf(active) + 1) % panes.length]);
     if (active.rollout) active.choose(active.token, { focus: true });
