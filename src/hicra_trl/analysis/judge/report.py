@@ -75,10 +75,11 @@ def _shares(steps: tuple[int, int] | None, solutions: Sequence[Solution], verdic
         sums_IM = np.array([[*(count[label] for label in LABELS), count.total()] for count in counts.values()], float)
         for place, label in enumerate(LABELS):
             share = jackknife(sums_IM, lambda sums, place=place: sums[..., place] / sums[..., -1])
-            ends = (share.low, share.high)
-            # Where all problems agree, leaving one out says nothing about the next.
-            low, high = (None, None) if None in ends or share.value in (0, 1) else np.clip(ends, 0, 1).tolist()
-            estimates[label] = Estimate(share.value, low, high)
+            if share.low is None or share.high is None or share.value in (0, 1):
+                # Where all problems agree, leaving one out says nothing about the next.
+                estimates[label] = Estimate(share.value, None, None)
+            else:
+                estimates[label] = Estimate(share.value, max(share.low, 0.0), min(share.high, 1.0))
     wrong = sum(not one.correct for one in graded.values())
     return Shares(steps, len(graded), wrong, len(found), len(found) - len(readable), estimates)
 

@@ -183,7 +183,7 @@ def with_references(solutions: list[Solution], source: Path, given: str | None) 
         return solutions
     try:
         args = DataArguments(**known)
-        rows = [row for name in args.dataset_names for row in load_prompts(name, args.dataset_split, args)]
+        rows: list[Any] = [row for name in args.dataset_names for row in load_prompts(name, args.dataset_split, args)]
     except ValueError as error:
         raise ValueError(f"no gold answers: {error}; expected --references to name them, or none") from error
     golds = {as_text(row["prompt"], "prompt", args.dataset_names[0], role="user"): row["solution"] for row in rows}
