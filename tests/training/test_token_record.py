@@ -47,6 +47,12 @@ class Witness(HICRATrainer):
         return super()._compute_loss(model, inputs)
 
 
+def half_silent(prompts, completions, **kwargs):
+    """The same for all completions of every second letter."""
+    shares = zip(prompts, vowel_share(completions), strict=True)
+    return [share if ord(prompt[0]) % 2 else 1.0 for prompt, share in shares]
+
+
 @pytest.fixture
 def build(model, tokenizer, prompts, lexicon_file, tmp_path):
     with torch.no_grad():
@@ -68,6 +74,13 @@ def rows_seen(trainer):
             yield {name: value if name == "step" else value[row] for name, value in batch.items()}
 
 
+def as_rewarded(row, trainer):
+    return {
+        "prompts": [row.prompt],
+        "completions": [trainer._tokenizer.decode(row.ids.tolist(), skip_special_tokens=True)],
+    }
+
+
 def check_rows(rows, trainer):
     """What can be said of a row without having seen the training."""
     tokenizer, labeler = trainer._tokenizer, trainer.labeler
@@ -86,6 +99,7 @@ def check_rows(rows, trainer):
         assert np.array_equal(row.credited, credited[0].numpy())
         assert np.array_equal(np.isnan(row.logp), ~row.own) and np.array_equal(np.isnan(row.entropy), ~row.own)
         assert row.cut == (row.ids[-1] not in (*trainer.eos_token_ids, tokenizer.pad_token_id))
+        assert row.reward == row.rewards[0] == np.float32(trainer.reward_funcs[0](**as_rewarded(row, trainer))[0])
     groups = {}
     for row in rows:
         groups.setdefault((row.step, row.group), []).append(row)
@@ -120,8 +134,11 @@ def check_use(rows, trainer):
     {"dynamic_sampling_attempts": 3, "per_device_train_batch_size": 16},
 ], ids=lambda fields: next(iter(fields), "plain"))  # fmt: skip
 def test_the_record_is_what_entered_the_loss(fields, build, tmp_path):
-    trainer = build(**fields)
+    is_dynamic = "dynamic_sampling_attempts" in fields
+    trainer = build(reward=half_silent if is_dynamic else vowel_share, **fields)
     trainer.train()
+    if is_dynamic:
+        assert all(entry["dynamic_sampling/attempts"] > 0 for entry in trainer.state.log_history[:-1])
     record = TokenRecord.read(tmp_path / "run")
     rows = [row for step in record.steps for row in record.rows(step)]
     assert record.steps == ([1, 5] if "num_iterations" in fields else [1, 2])
@@ -139,7 +156,7 @@ def test_the_record_is_what_entered_the_loss(fields, build, tmp_path):
         "planning",
         trainer.args.temperature,
     )
-    assert header.lexicon == trainer.labeler.grams.fingerprint and header.reward_names == ["vowel_share"]
+    assert header.lexicon == trainer.labeler.grams.fingerprint and header.reward_names == trainer.reward_func_names
 
 
 def test_recording_changes_nothing(build, tmp_path):
@@ -222,7 +239,7 @@ def test_tokens_of_tools_and_messages(build, tokenizer, prompts, tmp_path):
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is 3 + 4? é"}]
     dataset = prompts.select(range(8)).map(lambda row: {"chat": messages}).remove_columns("prompt")
     extra = {"train_dataset": dataset.rename_column("chat", "prompt"), "rollout_func": rollout}
-    trainer = build(max_steps=1, extra=extra, reward=lambda completions, **kwargs: list(range(len(completions))))
+    trainer = build(max_steps=1, extra=extra, reward=lambda completions, **kwargs: [0.5] * len(completions))
     trainer.train()
     rows = TokenRecord.read(tmp_path / "run").rows(1)
     own = len(tokenizer.encode(" so wait"))
