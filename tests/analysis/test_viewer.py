@@ -214,6 +214,7 @@ def test_filters_order_and_the_address_that_remembers_them(browser, runs, tmp_pa
     for place in ("#a=7.0.0.1", "#a=x", "#step=9&reward=z&order=q&a=1.0.0.99999", "#%"):
         opened(browser, page, place)
         at(browser, (1, 0, 1))
+        browser.until("document.getElementById('found').textContent === '24 rollouts in 6 groups'")
     assert browser.errors == []
 
 

@@ -163,7 +163,8 @@ def _json(value: Any) -> str:
 def _template() -> str:
     """The page without its data."""
     html, style, script = (
-        files(str(__package__)).joinpath(f"view.{kind}").read_text("utf-8") for kind in ("html", "css", "js")
+        files("hicra_trl.analysis.viewer").joinpath(f"view.{kind}").read_text("utf-8")
+        for kind in ("html", "css", "js")
     )
     for mark, content in (("style", style), ("script", script)):
         digest = b64encode(hashlib.sha256(content.encode()).digest()).decode()
