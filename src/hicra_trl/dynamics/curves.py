@@ -179,10 +179,10 @@ def _looks(panels: Sequence[Panel]) -> dict[str, tuple[str, str]]:
 def _draw(axis: "Axes", panel: Panel, looks: Mapping[str, tuple[str, str]]) -> None:
     for line in panel.lines:
         color, marker = looks[line.method]
-        style = {"linestyle": _STYLES[panel.kinds[line.kind]], "color": color}
+        style: dict[str, Any] = {"linestyle": _STYLES[panel.kinds[line.kind]], "color": color}
         for steps, values in line.seeds.values():
             # Alone it is all there is to see; under a mean it is what the mean hides.
-            thin = {"linewidth": 0.6, "alpha": 0.45}
+            thin: dict[str, Any] = {"linewidth": 0.6, "alpha": 0.45}
             axis.plot(steps, values, **style, **(thin if len(line.seeds) > 1 else _marked(marker, len(steps))))
         steps, mean, half = line.mean()
         axis.plot(steps, mean, **style, **_marked(marker, len(steps)))
