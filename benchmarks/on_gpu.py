@@ -45,14 +45,13 @@ from trl import GRPOConfig, GRPOTrainer, ModelConfig
 import engine
 from growth import RealText
 from hicra_trl import BoxedAccuracyReward, HICRAConfig, HICRATrainer
+from hicra_trl.data.sums import sum_rows, sums
 from hicra_trl.gguf import plain_model
 from hicra_trl.grams import PlanningTokenLabeler, StrategicGrams
 from hicra_trl.training.dry_run.architectures import load_architecture
 from hicra_trl.training.dry_run.memory import GIB, Workload, activation_bytes, head_bytes, state_bytes
 from labeler import generated, train_tokenizer
-from smollm2 import INSTRUCTION, demonstrations
 from step_overhead import OWN_PHASES, alternate, train
-from sums import problems
 from worlds import SHAPES, published, random_weights
 
 
@@ -317,12 +316,8 @@ class PrintLogs(TrainerCallback):
 
 def learn(method, seed, sizes, model):
     """Trains in this process and prints its logs; `learning` starts one such process for each method and seed."""
-    training = problems(4000, seed=1)
-    held_out = problems(sizes.held_out, seed=2, apart_from=training)
-
-    def prompts(rows):
-        asked = [[*demonstrations(), {"role": "user", "content": f"{row['problem']} {INSTRUCTION}"}] for row in rows]
-        return Dataset.from_dict({"prompt": asked, "solution": [row["solution"] for row in rows]})
+    held_out = sums(sizes.held_out, seed=1)
+    training = sums(1024, seed=2, apart_from=held_out)
 
     with tempfile.TemporaryDirectory() as output:
         trainer = HICRATrainer(
@@ -331,14 +326,14 @@ def learn(method, seed, sizes, model):
             args=HICRAConfig(
                 output, alpha=0.2 if method == "hicra" else 0.0, seed=seed, max_steps=sizes.steps,
                 per_device_train_batch_size=sizes.at_once, completions_per_step=sizes.batch,
-                num_generations=min(16, sizes.at_once), max_completion_length=48, learning_rate=2e-5,
+                num_generations=min(16, sizes.at_once), max_completion_length=24, learning_rate=2e-5,
                 lr_scheduler_type="constant", eval_strategy="steps", eval_steps=sizes.steps // 2, eval_on_start=True,
                 per_device_eval_batch_size=sizes.batch, num_generations_eval=2, logging_steps=1, report_to="none",
                 save_strategy="no", bf16=ON_GPU, use_cpu=not ON_GPU, disable_tqdm=True,
                 model_init_kwargs={"dtype": "float32"},
             ),
-            train_dataset=prompts(training),
-            eval_dataset=prompts(held_out),
+            train_dataset=Dataset.from_list(sum_rows(training)),
+            eval_dataset=Dataset.from_list(sum_rows(held_out)),
         )  # fmt: skip
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(PrintLogs())

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hicra_trl.playground.sums import sum_rows, sums
+from hicra_trl.data.sums import sum_rows, sums
 from hicra_trl.playground.world import problem_rows, split_problems
 from vision import save_virl, save_vlm
 

@@ -156,7 +156,7 @@ def resolve(job: Job) -> Job:
             paths["dataset_name"] = str(world.train)
             paths["eval_dataset_name"] = job.run_args.eval_dataset_name or str(world.held_out)
     if SUMS in (data, held_out):
-        from ..playground.sums import sum_files, write_sums
+        from ..data.sums import sum_files, write_sums
 
         train, unseen = sum_files() if is_dry else write_sums()
         files = {"dataset_name": (data, train), "held_out_dataset_name": (held_out, unseen)}

@@ -1,7 +1,7 @@
 import re
 
 from hicra_trl.data.prompts import DataArguments, load_prompts
-from hicra_trl.playground.sums import DEMONSTRATION, NUM_HELD_OUT, NUM_TRAIN, sum_files, sums, write_sums
+from hicra_trl.data.sums import DEMONSTRATION, NUM_HELD_OUT, NUM_TRAIN, sum_files, sums, write_sums
 from hicra_trl.rewards import grade
 
 
