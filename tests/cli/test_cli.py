@@ -205,7 +205,7 @@ WRONG = [
     (
         ["unknown"],
         "hicra: unknown command 'unknown', expected one of train, mine, lexicon, eval, playground, export, plot, "
-        "health, highlight",
+        "view, health, judge, highlight",
     ),
 ]
 

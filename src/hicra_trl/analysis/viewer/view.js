@@ -627,7 +627,7 @@ function restore() {
 
 const KEYS = {
   j: () => move(1), k: () => move(-1), J: () => move(1, true), K: () => move(-1, true),
-  n: () => active.inGroup(1), p: () => active.inGroup(1),
+  n: () => active.inGroup(1), p: () => active.inGroup(-1),
   x: () => {
     activate(panes[(panes.indexOf(active) + 1) % panes.length]);
     if (active.rollout) active.choose(active.token, { focus: true });
