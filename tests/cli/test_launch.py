@@ -1,5 +1,6 @@
 """What `hicra train` asks of `accelerate launch`, and that a run which became something else stops."""
 
+import os
 import re
 from pathlib import Path
 
@@ -116,6 +117,15 @@ def test_one_process_sees_one_gpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
     assert launch_arguments("single_gpu", [])[-2:] == ["--gpu_ids", "3"]
     assert "--gpu_ids" not in launch_arguments("ddp", [])
+
+
+def test_a_cpu_gives_as_many_threads_as_the_environment_says(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("hicra_trl.cli.launch.default_config_file", "/nowhere.yaml")
+    for given, threads in [("3", "3"), ("", str(os.cpu_count()))]:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+        arguments = launch_arguments(None, [])
+        assert arguments[arguments.index("--num_cpu_threads_per_process") + 1] == threads
 
 
 def test_a_configuration_of_ones_own_is_named_by_its_path(file):

@@ -219,7 +219,7 @@ def _whole_machine(flags: list[str]) -> list[str]:
     gpus = torch.cuda.device_count()
     return [
         *([] if "--num_processes" in flags else ["--num_processes", str(max(gpus, 1))]),
-        *([] if gpus else ["--num_cpu_threads_per_process", str(os.cpu_count())]),
+        *([] if gpus else ["--num_cpu_threads_per_process", os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count())]),
         *(["--multi_gpu"] if gpus > 1 else []),
         *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
     ]
