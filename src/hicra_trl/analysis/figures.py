@@ -55,8 +55,8 @@ def methods(runs: Methods, missing: Missing) -> list[Panel]:
 def forks(runs: Methods, missing: Missing) -> list[Panel]:
     """Figure 10: planning tokens of high entropy, and planning among the tokens of high entropy."""
     units = {
-        "Planning tokens of high entropy": "share of the planning tokens",
-        "High-entropy tokens that plan": "share of the high-entropy tokens",
+        "Planning tokens of high entropy": "share",
+        "High-entropy tokens that plan": "share",
     }
     return _per_step(units, "no token record (token_record of a recipe leaves one)", runs, missing, _fork_shares)
 
