@@ -131,17 +131,17 @@ def check_folder(folder: Path) -> None:
 def check_tokenizer(config: HICRAConfig, model_args: ModelConfig, grams: StrategicGrams) -> PreTrainedTokenizerBase:
     """The tokenizer of the model; raises `ValueError` or `OSError` if it is none that completions end and plan by."""
     name = str(model_args.model_name_or_path)
-    tokenizer = from_pretrained(
-        AutoTokenizer,
-        name,
-        revision=model_args.model_revision,
-        trust_remote_code=config.trust_remote_code,
-        mistral_format=False,
-    )
+    tokenizer = _read(AutoTokenizer, config, model_args)
     if tokenizer.eos_token is None:
         raise ValueError(f"the tokenizer of {name} has no eos_token: expected one, in tokenizer_config.json")
     PlanningTokenLabeler(tokenizer, grams)
     return tokenizer
+
+
+def _read(kind: Any, config: HICRAConfig, model_args: ModelConfig) -> Any:
+    """The tokenizer or processor of the model."""
+    source = {"revision": model_args.model_revision, "trust_remote_code": config.trust_remote_code}
+    return from_pretrained(kind, str(model_args.model_name_or_path), mistral_format=False, **source)
 
 
 def check_chat(
@@ -153,13 +153,7 @@ def check_chat(
         return
     processor = tokenizer
     if tokenizer.chat_template is None:
-        processor = from_pretrained(
-            AutoProcessor,
-            name,
-            revision=model_args.model_revision,
-            trust_remote_code=config.trust_remote_code,
-            mistral_format=False,
-        )
+        processor = _read(AutoProcessor, config, model_args)
     if processor.chat_template is None:
         raise ValueError(f"{name} has no chat template: expected one, or prompts of plain text (prompt_format: text)")
     if processor is not tokenizer or {"image", "images"} & {*rows.column_names}:
