@@ -10,8 +10,9 @@ from ..disk import write_whole
 
 
 INSTRUCTION = "How many?"
-# Without a worked example SmolLM2-135M writes next to no box, and there is nothing to learn from.
-DEMONSTRATION = ("Mia has 15 shells and loses 8.", "15 - 8 = 7. \\boxed{7}")
+# Without a worked example SmolLM2-135M writes next to no box, and there is nothing to learn from; without its "So",
+# which is a strategic gram, it soon writes no planning token.
+DEMONSTRATION = ("Mia has 15 shells and loses 8.", "15 - 8 = 7. So \\boxed{7}")
 NUM_TRAIN, NUM_HELD_OUT = 1024, 128
 _NAMES = ("Anna", "Ben", "Carla", "David", "Emma", "Felix")
 _THINGS = ("apples", "books", "coins", "cups", "pens", "stamps")
