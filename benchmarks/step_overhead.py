@@ -83,7 +83,7 @@ class Run:
 
 def train(kind, world, steps, control="planning", record=0, by_phase=False, rollout_func=None):
     is_hicra = kind is HICRATrainer
-    extra = {"alpha": ALPHA, "credit_tokens": control} if is_hicra else {"scale_rewards": "none", "epsilon_high": 0.28}
+    extra = {"alpha": ALPHA, "credit": control} if is_hicra else {"scale_rewards": "none", "epsilon_high": 0.28}
     if is_hicra and record:
         extra |= {"token_record": 1, "token_record_groups": record}
     if ON_GPU:

@@ -11,8 +11,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "hicra_trl"
 
 # The longest key that begins a module's path is its room. A room imports itself, the listed ones, and nothing else.
 ALGORITHM = (
-    "training/config training/credit training/sampling training/upstream training/runs/files training/runs/lexicon "
-    "training/token_record "
+    "training/config training/credit training/assigner training/functions training/sampling training/upstream "
+    "training/runs/files training/runs/lexicon training/token_record "
     "grams dynamics rewards paper terminal"
 )
 MAY_IMPORT = {
@@ -32,7 +32,9 @@ MAY_IMPORT = {
     "dynamics": "grams",
     "training/credit": "grams",
     "training/limits": "fields",
-    "training/config": "training/limits fields",
+    "training/config": "training/limits training/credit fields",
+    "training/functions": "terminal",
+    "training/assigner": "training/config training/credit training/functions training/sampling grams",
     "training/upstream": "training/config training/runs/files data disk",
     "training/sampling": "training/upstream training/config",
     "training/runs": "training/runs/files training/runs/lexicon training/config grams data disk terminal",
@@ -43,7 +45,7 @@ MAY_IMPORT = {
     "training/trainer": ALGORITHM,
     "training/held_out": ALGORITHM,
     "training/callbacks": f"{ALGORITHM} disk",
-    "training/rewards": "training/config rewards rewards/gold data fields terminal",
+    "training/rewards": "training/config training/functions rewards rewards/gold data fields terminal",
     "training/arguments": "training/rewards data fields",
     "training": f"{ALGORITHM} extras lazy training/trainer training/held_out training/callbacks training/rewards "
     "training/arguments training/runs rewards/gold data disk gguf",

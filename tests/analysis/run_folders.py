@@ -11,7 +11,7 @@ from hicra_trl.grams import StrategicGrams
 
 RECIPE = {
     "alpha": 0.0,
-    "credit_tokens": "planning",
+    "credit": "planning",
     "entropy_coef": 0.0,
     "top_entropy_quantile": 1.0,
     "learning_rate": 1e-6,

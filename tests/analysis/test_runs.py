@@ -27,10 +27,10 @@ def test_runs_that_differ_in_the_seed_alone_are_seeds_of_one_method(tmp_path):
     [
         ({"alpha": 0.0}, "GRPO"),
         ({"alpha": 0.4}, "HICRA"),
-        ({"alpha": 0.2, "credit_tokens": "random"}, "random credit"),
-        ({"alpha": 0.2, "credit_tokens": "high_entropy"}, "high-entropy credit"),
+        ({"alpha": 0.2, "credit": "random"}, "random credit"),
+        ({"alpha": 0.2, "credit": "high_entropy"}, "high-entropy credit"),
         # A choice of tokens changes nothing at alpha 0.
-        ({"alpha": 0.0, "credit_tokens": "random"}, "GRPO"),
+        ({"alpha": 0.0, "credit": "random"}, "GRPO"),
         ({"entropy_coef": 0.001}, "GRPO, entropy regularization"),
         ({"top_entropy_quantile": 0.2}, "GRPO, top 20% entropy"),
     ],

@@ -74,7 +74,11 @@ def test_pass_at_k_by_hand():
 def test_an_empty_window_has_no_metrics():
     meter = DynamicsMeter(3)
     assert meter.compute() == {}
-    meter.add_completions(Labels(torch.zeros(1, 2, dtype=torch.bool), [], []), torch.zeros(1, 2), torch.zeros(1, 2))
+    meter.add_completions(
+        Labels(torch.zeros(1, 2, dtype=torch.bool), torch.full((1, 2), -1), [], []),
+        torch.zeros(1, 2),
+        torch.zeros(1, 2),
+    )
     assert meter.compute() == {}
 
 
@@ -102,7 +106,7 @@ def test_two_ranks_equal_one_process(model_folder, lexicon_file, tmp_path):
     assert (logs[1]["world_size"], logs[2]["world_size"]) == (1, 2)
     assert len(logs[1]["history"]) == len(logs[2]["history"]) == 3
     for one, two in zip(logs[1]["history"], logs[2]["history"], strict=True):
-        assert one.keys() == two.keys() and len(one) == 16
+        assert one.keys() == two.keys() and len(one) == 18
         for name, value in one.items():
             assert two[name] == pytest.approx(value, rel=1e-4), name
     one, two = (TokenRecord.read(tmp_path / f"run{ranks}") for ranks in (1, 2))

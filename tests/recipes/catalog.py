@@ -9,15 +9,15 @@ import yaml
 FOLDER = Path(__file__).parents[2] / "recipes"
 
 # What tells the methods of a model from each other, and nothing else may.
-GRPO = {"alpha": 0.0, "credit_tokens": "planning", "entropy_coef": 0.0, "top_entropy_quantile": 1.0}
+GRPO = {"alpha": 0.0, "credit": "planning", "entropy_coef": 0.0, "top_entropy_quantile": 1.0}
 METHODS = {
     "grpo": GRPO,
     "hicra": GRPO | {"alpha": 0.2},
     "entropy": GRPO | {"entropy_coef": 0.001},
     "fork20": GRPO | {"top_entropy_quantile": 0.2},
     "fork30": GRPO | {"top_entropy_quantile": 0.3},
-    "random": GRPO | {"alpha": 0.2, "credit_tokens": "random"},
-    "high_entropy": GRPO | {"alpha": 0.2, "credit_tokens": "high_entropy"},
+    "random": GRPO | {"alpha": 0.2, "credit": "random"},
+    "high_entropy": GRPO | {"alpha": 0.2, "credit": "high_entropy"},
 }
 NAMES = {"output_dir", "run_name"}
 

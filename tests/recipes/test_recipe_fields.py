@@ -15,7 +15,7 @@ from .catalog import ALL, COMPLETE, FOLDER, GRPO, LAPTOP, NAMES, ONE_CARD, PAPER
 REQUIRED = """
 model_name_or_path model_revision trust_remote_code attn_implementation dtype bf16 cast_lm_head_to_fp32 disable_dropout
 use_peft
-alpha credit_tokens strategic_grams entropy_coef use_adaptive_entropy top_entropy_quantile
+alpha credit strategic_grams entropy_coef use_adaptive_entropy top_entropy_quantile
 scale_rewards epsilon epsilon_high beta loss_type importance_sampling_level num_iterations delta
 off_policy_mask_threshold mask_truncated_completions
 dataset_name dataset_split shuffle_dataset decontaminate prompt_format instruction reward_funcs answer_after_think

@@ -13,7 +13,7 @@ import datasets
 import yaml
 from trl import ModelConfig
 
-from ..fields import check_fields
+from ..fields import Share, check_fields
 from ..gguf import commit_of, find_gguf, is_gguf
 from ..grams import StrategicGrams
 from ..terminal import first_line
@@ -21,6 +21,7 @@ from ..training import preflight
 from ..training.arguments import RunArguments
 from ..training.config import HICRAConfig
 from ..training.dry_run.dry_run import plan
+from ..training.functions import beside
 from ..training.limits import LIMITS
 from ..training.runs.failures import STATUS_VARIABLE, last_line
 from ..training.runs.launch import Launch, check_checkpoint, launch_environment
@@ -57,10 +58,13 @@ class LaunchArguments:
             Folder of a run to go on with, from its newest whole checkpoint, instead of a recipe.
         dry_run (`bool`, *optional*, defaults to `False`):
             Print the plan and stop.
+        planning_fraction (`float`, *optional*, defaults to `0.05`):
+            Share of planning tokens that the plan reckons with.
     """
 
     resume: str | None = None
     dry_run: bool = False
+    planning_fraction: Share = 0.05
 
 
 # The fields alone: what follows from them depends on how many processes are launched, which they say too.
@@ -94,7 +98,8 @@ def run(argv: list[str]) -> int:
         ready, grams = check(resolve(job))
         if job.asked.dry_run:
             given = {name: value for name, value in job.recipe.items() if name in job.given}
-            print(plan(job.run_args, job.config, job.model_args, grams, given, job.launch))
+            expected = job.asked.planning_fraction
+            print(plan(job.run_args, job.config, job.model_args, grams, given, job.launch, expected))
             return 0
     except (ValueError, OSError) as error:
         stop(PROG, error)
@@ -110,9 +115,15 @@ def parse(argv: list[str]) -> Job:
         if argv[-1] == flag:
             raise ValueError(f"{flag} needs {value}")
     asked, argv = one_line_parser((LaunchArguments,), PROG).parse_args_into_dataclasses(argv, True)
+    check_fields(asked)
     if asked.resume is not None:
         argv = _resume(Path(asked.resume), argv)
     run_args, settings, model_args, flags = parse_fields((RunArguments, Settings, ModelConfig), argv, PROG)
+    if "--config" in argv:
+        # Functions of the user's own may lie beside the recipe, wherever it is run from.
+        folder = Path(argv[argv.index("--config") + 1]).parent
+        settings.credit = beside(settings.credit, folder)
+        run_args.reward_funcs = [beside(name, folder) for name in run_args.reward_funcs]
     check_fields(model_args, LIMITS)
     if unknown := unknown_to_accelerate(flags):
         raise ValueError(f"unknown arguments: {' '.join(unknown)}")

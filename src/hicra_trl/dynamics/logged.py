@@ -94,8 +94,12 @@ def method_name(recipe: Mapping[str, Any]) -> str:
     ('HICRA', 'GRPO, top 20% entropy')
     ```
     """
-    credited = recipe.get("credit_tokens", "planning").replace("_", "-")
-    name = "GRPO" if not recipe["alpha"] else "HICRA" if credited == "planning" else f"{credited} credit"
+    # Runs of before the rules had names have `credit_tokens`.
+    rule = recipe.get("credit") or recipe.get("credit_tokens") or "planning"
+    rule = rule.rpartition("/")[2].replace("_", "-")
+    name = "GRPO" if not recipe["alpha"] else "HICRA" if rule == "planning" else f"{rule} credit"
+    if recipe["alpha"] and recipe.get("alpha_schedule", "constant") != "constant":
+        name += f", {recipe['alpha_schedule']} alpha"
     if recipe.get("entropy_coef") or recipe.get("use_adaptive_entropy"):
         name += ", entropy regularization"
     share = recipe.get("top_entropy_quantile") or 1

@@ -25,6 +25,8 @@ class Labels:
     Attributes:
         planning_mask (`torch.Tensor` of shape `(B, T)`, bool):
             Whether a token overlaps any occurrence of a strategic gram; on the device of the ids.
+        gram_index (`torch.Tensor` of shape `(B, T)`, int64):
+            Index of the gram that a token is in, or -1; of several, the one of `spans`. On the device of the ids.
         texts (`list[bytes]`):
             Each row as it was matched: lower case, white space collapsed, special and masked tokens as a zero byte.
         spans (`list[numpy.ndarray]` of shape `(n, 5)`, int64):
@@ -33,6 +35,7 @@ class Labels:
     """
 
     planning_mask: torch.Tensor
+    gram_index: torch.Tensor
     texts: list[bytes]
     spans: list[np.ndarray]
 
@@ -95,8 +98,15 @@ class PlanningTokenLabeler:
         slots = self._slots(token_ids, mask)
         rows = list(self._rows(slots))
         spans = [leftmost_longest(matches) for _, matches in rows]
-        planning = self._planning(slots, rows).to(token_ids.device)
-        return Labels(planning, [text for text, _ in rows], spans)
+        index = np.full(slots.shape, -1)
+        for row, (_, matches), chosen in zip(index, rows, spans, strict=True):
+            # Of a token that two occurrences write to, the last one stays.
+            for gram, _, _, first, end in (*matches.tolist(), *chosen.tolist()):
+                row[first:end] = gram
+        # A token that wrote nothing overlaps nothing.
+        index[self._lengths[slots] == 0] = -1
+        found = torch.from_numpy(index).to(token_ids.device)
+        return Labels(found >= 0, found, [text for text, _ in rows], spans)
 
     def occurrences(
         self, token_ids: torch.Tensor, mask: torch.Tensor | None = None

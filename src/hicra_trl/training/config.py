@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from transformers.utils import is_torch_bf16_gpu_available
 from trl import GRPOConfig
 
-from ..fields import Count, CountOrZero, Range, check_fields
+from ..fields import Count, CountOrZero, Name, Range, check_fields
+from .credit.schedule import AlphaSchedule
 from .limits import FILES, LIMITS, MAPPINGS, check_sharding
-
-
-CreditTokens = Literal["planning", "random", "high_entropy"]
 
 
 @dataclass
@@ -26,11 +24,21 @@ class HICRAConfig(GRPOConfig):
 
     Args:
         alpha (`float`, *optional*, defaults to `0.2`):
-            Amplification of the planning tokens' advantage, in [0, 1). 0 is GRPO, bit for bit.
-        credit_tokens (`Literal["planning", "random", "high_entropy"]`, *optional*, defaults to `"planning"`):
-            Whose advantage `alpha` amplifies. `"planning"` is HICRA; the others are controls, with as many tokens in
-            each completion as it has planning tokens: `"random"`, drawn uniformly, or `"high_entropy"`, those with the
-            highest entropy of the policy before its update, which costs one more forward pass per generation.
+            Strength of the credit, in [0, 1). 0 is GRPO, bit for bit.
+        credit (`str`, *optional*, defaults to `"planning"`):
+            Whose advantage `alpha` changes, and how. `"planning"` is the paper's HICRA; `"asymmetric"` has another
+            strength below the mean of a group; `"outcome"` pays each strategic gram for what it goes along with, and
+            `"plan"` also where the answer is wrong; `"random"`, `"high_entropy"` and `"execution"` are controls, the
+            last two at the cost of a forward pass per generation. Or the dotted path of a function
+            `(advantages, labels, batch) -> (B, T)`, as [`~hicra_trl.training.credit.rule.Rule`] says.
+        alpha_below (`float`, *optional*):
+            With `credit: asymmetric` the strength for completions below the mean of their group, in (-1, 1); below 0
+            planning tokens lose more than others. Defaults to 0.
+        alpha_schedule (`Literal["constant", "linear", "procedural"]`, *optional*, defaults to `"constant"`):
+            How `alpha` comes into force: at once, in proportion to the steps that are done, or once execution is
+            reliable, as measured ([`~hicra_trl.training.credit.schedule.next_alpha`]).
+        credit_window (`int`, *optional*, defaults to `20`):
+            Generations over which what grams go along with is counted; what is older fades.
         completions_per_step (`int`, *optional*):
             Completions of one optimizer step, over all processes: `gradient_accumulation_steps` follows from it, so
             that a recipe keeps its batch on another number of GPUs. Defaults to what `gradient_accumulation_steps`
@@ -67,14 +75,18 @@ class HICRAConfig(GRPOConfig):
         `ValueError`: if a field, of TRL's too, has another type, choice or range than it is declared with, if `alpha`
             is above 0 with a loss that collapses the credit of tokens to
             one value per completion (`importance_sampling_level="sequence"`, `loss_type="luspo"`), if
-            `credit_tokens` is none of the three, if `completions_per_step` cannot be had with this many processes, if
-            a number of the staged context is out of its range or vLLM's
-            `vllm_max_model_length` too short for it, or if `save_total_limit` is 1: while a checkpoint is written,
+            `alpha_below` is given without `credit: asymmetric`, if `completions_per_step` cannot be had with this
+            many processes, if a number of the staged context is out of its range or vLLM's `vllm_max_model_length`
+            too short for it, or if `save_total_limit` is 1: while a checkpoint is written,
             the one before has to stay.
     """
 
     alpha: Annotated[float, Range("[0, 1)")] = 0.2
-    credit_tokens: CreditTokens = "planning"
+    credit: Name = "planning"
+    alpha_below: Annotated[float, Range("(-1, 1)")] | None = None
+    alpha_schedule: AlphaSchedule = "constant"
+    credit_window: Count = 20
+    credit_tokens: Literal["planning", "random", "high_entropy"] | None = None
     completions_per_step: Count | None = None
     dynamic_sampling_attempts: CountOrZero = 0
     extended_completion_length: Count | None = None
@@ -125,6 +137,13 @@ class HICRAConfig(GRPOConfig):
     def __post_init__(self) -> None:
         check_fields(self, LIMITS)
         self._check_mappings()
+        if self.credit_tokens is not None:
+            warnings.warn(
+                f"credit_tokens is now credit: write credit: {self.credit_tokens}", FutureWarning, stacklevel=3
+            )
+            self.credit, self.credit_tokens = self.credit_tokens, None
+        if self.alpha_below is not None and self.credit != "asymmetric":
+            raise ValueError(f"alpha_below needs credit: asymmetric, got credit: {self.credit}")
         if self.max_steps == 0:
             raise ValueError("max_steps must be at least 1, or -1 for num_train_epochs, got 0")
         # TRL's default asks for bf16, and without a device for it refuses to start rather than train in float32.

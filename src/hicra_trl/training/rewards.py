@@ -1,14 +1,9 @@
 """Reward functions by name, as a recipe gives them, and the gold answers that they grade against."""
 
 import asyncio
-import importlib
 import inspect
 import math
-import os
-import sys
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,7 +13,8 @@ from transformers import TrainerState
 
 from ..fields import Checked, Count, Positive
 from ..rewards import BoxedAccuracyReward, Grader, OverlongPenalty
-from ..terminal import first_line, one_line, say
+from ..terminal import one_line, say
+from .functions import blamed, load_function
 
 
 REWARDS = ("boxed_accuracy", "overlong_penalty")
@@ -76,16 +72,11 @@ def _load_reward(name: str, args: RewardArguments, max_completion_length: int) -
         )
     if name == "overlong_penalty":
         return OverlongPenalty(max_completion_length, args.overlong_buffer, args.overlong_penalty)
-    module, _, function = name.rpartition(".")
-    if not module:
+    if "." not in name:
         raise ValueError(f"no reward {name!r}: expected {', '.join(REWARDS)}, or a dotted path")
-    sys.path.insert(0, os.getcwd())
-    try:
-        with _blamed(f"cannot load the reward {name!r}"):
-            found = getattr(importlib.import_module(module), function)
-            reward = found() if isinstance(found, type) else found
-    finally:
-        sys.path.pop(0)
+    found = load_function(name, "reward")
+    with blamed(f"cannot load the reward {name!r}"):
+        reward = found() if isinstance(found, type) else found
     if not callable(reward):
         raise ValueError(f"the reward {name!r} must be a function, got {type(reward).__name__}")
     return reward
@@ -108,7 +99,7 @@ def try_rewards(args: RewardArguments, rewards: list[Callable], prompts: Dataset
     for name, reward in zip(args.reward_funcs, rewards, strict=True):
         if name in REWARDS:
             continue
-        with _blamed(f"the reward {name!r} fails when it is called with {', '.join(batch)}"):
+        with blamed(f"the reward {name!r} fails when it is called with {', '.join(batch)}"):
             given = reward(**batch)
             given = list(asyncio.run(given) if inspect.iscoroutine(given) else given)
             is_right = len(given) == len(rows) and not any(one is not None and math.isinf(float(one)) for one in given)
@@ -125,20 +116,6 @@ def check_columns(prompts: Dataset, role: str) -> None:
         raise ValueError(
             f"the {role} dataset has columns that TRL passes to rewards itself: {', '.join(taken)}; rename them"
         )
-
-
-@contextmanager
-def _blamed(what: str) -> Iterator[None]:
-    """Around the user's own code: whatever it raises is said in a line, with the last line of code it comes from."""
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        where = f" ({error.filename}:{error.lineno})" if isinstance(error, SyntaxError) else ""
-        # The first two are this one and the one that calls the user's code.
-        if not where and (frames := traceback.extract_tb(error.__traceback__)[2:]):
-            own = [frame for frame in frames if not frame.filename.startswith("<")]
-            where = f" ({own[-1].filename}:{own[-1].lineno})"
-        raise ValueError(f"{what}: {type(error).__name__}: {first_line(error)}{where}") from error
 
 
 def check_golds(prompts: Dataset, args: RewardArguments) -> None:

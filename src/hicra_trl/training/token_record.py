@@ -102,7 +102,13 @@ class TokenRecorder(TrainerCallback):
         return batch | {_RIDE + name: value for name, value in self._riders.items()}
 
     def begin(
-        self, step: int, batch: dict[str, Any], labels: Labels, own: torch.Tensor, advantages: torch.Tensor
+        self,
+        step: int,
+        batch: dict[str, Any],
+        labels: Labels,
+        own: torch.Tensor,
+        advantages: torch.Tensor,
+        alpha: float,
     ) -> None:
         """
         Takes completions whose credit is known, and puts into the batch `record_row` (B,), which tells them apart.
@@ -118,10 +124,12 @@ class TokenRecorder(TrainerCallback):
                 1 at the model's own tokens.
             advantages (`torch.Tensor` of shape `(B,)` or `(B, T)`):
                 Those before credit.
+            alpha (`float`):
+                Strength of the credit, at this step.
         """
         if step != self._step:
             self.write()
-            self._begin_step(step)
+            self._begin_step(step, alpha)
         size, group_size = len(own), self.config.num_generations
         groups = size * self.ranks // group_size
         chosen = spread(groups, self.config.token_record_groups)
@@ -201,15 +209,15 @@ class TokenRecorder(TrainerCallback):
         """Writes what is left."""
         self.write()
 
-    def _begin_step(self, step: int) -> None:
+    def _begin_step(self, step: int, alpha: float = 0.0) -> None:
         self._step, self._groups = step, 0
         self._rows: list[RecordedCompletion] = []
         self._unused: set[int] = set()
         self._grams: dict[int, int] = {}
         config = self.config
         self._header = RecordHeader(
-            alpha=config.alpha,
-            credit=config.credit_tokens,
+            alpha=alpha,
+            credit=config.credit,
             lexicon=self.grams.fingerprint,
             temperature=config.temperature,
             reward_names=self.reward_names,

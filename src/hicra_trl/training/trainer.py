@@ -1,6 +1,7 @@
 """GRPO with hierarchy-aware credit: wires the labeler, the credit and the dynamics to TRL."""
 
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,31 @@ from ..dynamics.curves import draw, save
 from ..dynamics.logged import DYNAMICS, logged, method_name
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..paper import PAPER_CITATION
+from .assigner import CreditAssigner
 from .config import HICRAConfig
-from .credit.controls import highest_tokens, random_tokens
-from .credit.hicra import hicra_advantages
 from .runs.files import CARD_FIGURE, LEXICON_FOLDER
 from .runs.lexicon import check_same_lexicon
 from .sampling.rollouts import RolloutTrainer
-from .sampling.seeds import seeded_generator
 from .token_record import TokenRecorder
 
 
 _CREDITED = {
-    "planning": "planning tokens",
-    "random": "random tokens, in each completion as many as it has planning tokens,",
-    "high_entropy": "the tokens of highest entropy, in each completion as many as it has planning tokens,",
+    "planning": "The advantage of planning tokens was raised by alpha = {alpha} times its magnitude.",
+    "asymmetric": "The advantage of planning tokens was raised by alpha = {alpha} times its magnitude in completions "
+    "above the mean of their group, and by {alpha_below} times in those below.",
+    "outcome": "The advantage of a strategic gram's tokens was raised by up to alpha = {alpha} times its magnitude "
+    "where the gram goes along with right answers, and lowered where it goes along with wrong ones.",
+    "plan": "To the advantage of a strategic gram's tokens up to alpha = {alpha} times the batch's root mean square "
+    "advantage was added where the gram goes along with right answers, and taken where it goes along with wrong ones.",
+    **{
+        name: f"The advantage of {which}, in each completion as many as it has planning tokens, was raised by alpha = "
+        "{alpha} times its magnitude."
+        for name, which in {
+            "random": "random tokens",
+            "high_entropy": "the tokens of highest entropy",
+            "execution": "the tokens of lowest entropy outside of planning",
+        }.items()
+    },
 }
 
 
@@ -37,8 +49,8 @@ class HICRATrainer(RolloutTrainer):
     through Reinforcement Learning](https://huggingface.co/papers/2509.03646).
 
     The one change to [`~trl.GRPOTrainer`]: the advantage of planning tokens is raised by `alpha` times its magnitude.
-    What training does to planning and execution is logged under `hicra/`. As a control, `credit_tokens` gives the
-    same raise to as many other tokens.
+    What training does to planning and execution is logged under `hicra/`. `credit` gives it by another rule: by
+    what each gram goes along with, to other tokens as a control, or by a function of the user's own.
 
     Args:
         model (`str` or [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]):
@@ -89,6 +101,8 @@ class HICRATrainer(RolloutTrainer):
         self.dynamics = defaultdict(lambda: DynamicsMeter(len(grams)))
         ends = [*self.eos_token_ids, self._tokenizer.pad_token_id]
         processes = self.accelerator.process_index, self.accelerator.num_processes
+        self._credit = CreditAssigner(args, grams, self.accelerator)
+        self.add_callback(self._credit)
         self._recorder = TokenRecorder(args, self._tokenizer, grams, self.reward_func_names, ends, *processes)
         if args.token_record:
             self.add_callback(self._recorder)
@@ -98,44 +112,41 @@ class HICRATrainer(RolloutTrainer):
         return self.dynamics["train" if self.model.training else self._evaluated]
 
     @property
+    def _group_size(self) -> int:
+        return self.num_generations if self.model.training else self.num_generations_eval
+
+    @property
     def _is_recorded(self) -> bool:
         return self.model.training and self._recorder.takes(self.state.global_step + 1)
 
     def _sample(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        batch = super()._sample(inputs)
+        batch = self._credit.ride(super()._sample(inputs), self._rewards, self._first)
         return self._recorder.ride(batch) if self._is_recorded else batch
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         batch = super()._generate_and_score_completions(inputs)
         mask = _own_tokens(batch)
         labels = self.labeler.label(batch["completion_ids"], mask)
-        batch["planning_mask"] = credited = labels.planning_mask
-        before = batch["advantages"]
-        # At alpha 0 a choice changes nothing, but the forward pass for it would draw a dropout that GRPO does not.
-        if self.args.credit_tokens != "planning" and self.args.alpha > 0:
-            credited = self._control_tokens(batch, mask)
+        batch["planning_mask"] = labels.planning_mask
+        before, alpha = batch["advantages"], self._credit.alpha
         # Once per generation: a buffered batch enters the loss several times, and amplifying there would compound.
-        # At alpha 0 they stay one per completion: TRL's losses at sequence level tell the two shapes apart.
-        if self.args.alpha > 0:
-            batch["advantages"] = hicra_advantages(before, credited, self.args.alpha)
+        # At alpha 0 advantages stay one per completion: TRL's losses at sequence level tell the two shapes apart, and
+        # a forward pass for a choice would draw a dropout that GRPO does not.
+        facts = self._credit.assign(
+            batch,
+            labels,
+            mask,
+            self._group_size,
+            self.model.training,
+            self._next_key,
+            partial(self._scores, batch),
+        )
+        for name, value in facts.items():
+            self._metrics[self._mode][name].append(value)
         self._meter.add_completions(labels, mask, batch["advantages"])
         if self._is_recorded:
-            self._recorder.begin(self.state.global_step + 1, batch, labels, mask, before)
+            self._recorder.begin(self.state.global_step + 1, batch, labels, mask, before, alpha)
         return batch
-
-    def _control_tokens(self, batch: dict[str, Any], mask: torch.Tensor) -> torch.Tensor:
-        """Mask (B, T) of as many tokens of each completion as it has planning tokens, by another criterion."""
-        planning_mask = batch["planning_mask"]
-        if self.args.credit_tokens == "random":
-            generator = seeded_generator(*self._next_key(), self.accelerator.process_index)
-            credited = random_tokens(planning_mask, mask, generator)
-        else:
-            credited = highest_tokens(self._entropies(batch), planning_mask, mask)
-        counts = torch.stack([(credited & planning_mask).sum(), credited.sum()])
-        overlap, total = self.accelerator.reduce(counts).tolist()  # pyright: ignore[reportAttributeAccessIssue]
-        if total:
-            self._metrics[self._mode]["hicra/credit_overlap"].append(overlap / total)
-        return credited
 
     def _calculate_rewards(
         self,
@@ -145,8 +156,8 @@ class HICRATrainer(RolloutTrainer):
         completion_ids_list: list[list[int]],
     ) -> torch.Tensor:
         rewards_per_func = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        group_size = self.num_generations if self.model.training else self.num_generations_eval
-        first = rewards_per_func[:, 0].view(-1, group_size)
+        self._first = rewards_per_func[:, 0]
+        first = self._first.view(-1, self._group_size)
         self._meter.add_groups(first >= self.args.pass_threshold, ~first.isnan())
         if self._is_recorded:
             self._recorder.describe(prompts, completion_ids_list, rewards_per_func, self._rewards)
@@ -160,7 +171,10 @@ class HICRATrainer(RolloutTrainer):
 
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
         loss = super()._compute_loss(model, inputs)
-        self._meter.add_tokens(*self._token_scores, inputs["planning_mask"], _own_tokens(inputs))
+        mask = _own_tokens(inputs)
+        self._meter.add_tokens(*self._token_scores, inputs["planning_mask"], mask)
+        if self.model.training:
+            self._credit.score(self._token_scores[0], inputs["planning_mask"], mask)
         if "record_row" in inputs:
             self._recorder.score(inputs["record_row"], *self._token_scores)
         del self._token_scores
@@ -180,9 +194,10 @@ class HICRATrainer(RolloutTrainer):
             self.labeler.grams.save(Path(output_dir or self.args.output_dir, LEXICON_FOLDER))
 
     def checkpoint_state(self) -> dict[str, Any]:
-        """The perplexities that later ones are relative to, and what the sampling remembers."""
+        """The perplexities that later ones are relative to, and what the credit and the sampling remember."""
         baselines = {name: meter.baselines for name, meter in self.dynamics.items()}
-        return {"perplexity_baselines": baselines, **super().checkpoint_state()}
+        credit = self._credit.checkpoint_state()
+        return {"perplexity_baselines": baselines, "credit": credit, **super().checkpoint_state()}
 
     def restore_checkpoint(self, checkpoint: Path, state: dict[str, Any]) -> None:
         """Takes over what [`~HICRATrainer.checkpoint_state`] gave, of a run with the same lexicon."""
@@ -190,6 +205,9 @@ class HICRATrainer(RolloutTrainer):
         super().restore_checkpoint(checkpoint, state)
         for name, baselines in state["perplexity_baselines"].items():
             self.dynamics[name].baselines = baselines
+        # Older checkpoints have none: their credit remembered nothing.
+        if "credit" in state:
+            self._credit.restore(state["credit"])
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Writes TRL's model card with a section on the credit assignment; after training, with a figure of it."""
@@ -197,10 +215,11 @@ class HICRATrainer(RolloutTrainer):
         if not self.is_world_process_zero():
             return
         grams, config, marker = self.labeler.grams, self.args, "### Framework versions"
+        credited = _CREDITED.get(config.credit, f"Credit was given by `{config.credit}`, alpha = {config.alpha}.")
+        credited = credited.format(alpha=config.alpha, alpha_below=config.alpha_below)
         section = (
             "## Hierarchy-aware credit assignment\n\n"
-            f"The advantage of {_CREDITED[config.credit_tokens]} was raised by alpha = {config.alpha} times its "
-            f"magnitude. Planning tokens are those inside one of {len(grams)} strategic grams (fingerprint "
+            f"{credited} Planning tokens are those inside one of {len(grams)} strategic grams (fingerprint "
             f"`{grams.fingerprint}`, saved in `strategic_grams/`).\n\n"
         )
         panels, _ = logged(DYNAMICS, {method_name(vars(config)): {str(config.seed): self.state.log_history}})

@@ -71,8 +71,8 @@ def test_the_batch_is_spelled_out_for_all_processes(grams):
     [
         ({}, "HICRA, alpha 0.2, 9 strategic grams"),
         ({"alpha": 0.0}, "GRPO (alpha 0), 9 strategic grams"),
-        ({"credit_tokens": "random"}, "control: as many random tokens"),
-        ({"credit_tokens": "high_entropy"}, "control: as many high-entropy tokens"),
+        ({"credit": "random"}, "control: as many random tokens"),
+        ({"credit": "high_entropy"}, "control: as many high-entropy tokens"),
     ],
 )
 def test_the_credit_is_named(grams, fields, text):

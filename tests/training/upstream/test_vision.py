@@ -68,9 +68,10 @@ class Recorder(HICRATrainer):
             self.entropies.append(outputs[1].detach())
         return outputs
 
-    def _entropies(self, batch):
-        self.entropies.append(super()._entropies(batch))
-        return self.entropies[-1]
+    def _scores(self, batch):
+        logps, entropies = super()._scores(batch)
+        self.entropies.append(entropies)
+        return logps, entropies
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ def test_alpha_zero_equals_grpo(build, vlm, tmp_path):
 
 
 def test_credit_by_entropy_sees_the_images_too(build):
-    trainer = build(Recorder, credit_tokens="high_entropy", alpha=0.5, max_steps=1)
+    trainer = build(Recorder, credit="high_entropy", alpha=0.5, max_steps=1)
     trainer.train()
     assert "hicra/credit_overlap" in trainer.state.log_history[0]
     # The generation batch is shuffled between the two passes.

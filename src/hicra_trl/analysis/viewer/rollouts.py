@@ -27,7 +27,7 @@ from ..token_record import TokenRecord
 HIGH_ENTROPY = 0.2  # share of a step's own tokens (paper, figure 9)
 _COMPLETIONS = re.compile(r"completions_(\d+)\.parquet")
 _WORD = re.compile(rb"\s*[^\s]+|\s+")
-_FACTS = {"model_name_or_path": "model", "seed": "seed", "alpha": "alpha", "credit_tokens": "credit"}
+_FACTS = {"model_name_or_path": "model", "seed": "seed", "alpha": "alpha", "credit": "credit"}
 # Facts, notes, names of the rewards, rollouts
 _Found = tuple[dict[str, str], list[str], list[str], Iterator["Rollout"]]
 

@@ -2,6 +2,9 @@
 
 import torch
 
+from ...grams import Labels
+from .rule import CreditBatch, by_token
+
 
 def hicra_advantages(advantages: torch.Tensor, planning_mask: torch.Tensor, alpha: float) -> torch.Tensor:
     """
@@ -36,3 +39,21 @@ def hicra_advantages(advantages: torch.Tensor, planning_mask: torch.Tensor, alph
     if advantages.dim() == 1:
         advantages = advantages.unsqueeze(1).expand(planning_mask.shape)
     return torch.where(planning_mask, advantages + alpha * advantages.abs(), advantages)
+
+
+def planning(advantages: torch.Tensor, labels: Labels, batch: CreditBatch) -> torch.Tensor:
+    """The paper's credit, as a rule; see [`hicra_advantages`]."""
+    return hicra_advantages(advantages, labels.planning_mask, batch.alpha)
+
+
+def asymmetric(advantages: torch.Tensor, labels: Labels, batch: CreditBatch) -> torch.Tensor:
+    """
+    HICRA with a strength of its own, `alpha_below`, for completions below the mean of their group.
+
+    At `alpha_below` 0 planning tokens earn more in successful completions and lose as much as others in failed ones;
+    below 0 they lose more. `alpha_below` is scaled down with `alpha` where a schedule does so.
+    """
+    plain = by_token(advantages, labels)
+    below = 0.0 if batch.alpha_below is None or batch.alpha == 0 else batch.alpha_below
+    strength = torch.where(plain > 0, batch.alpha, below)
+    return torch.where(labels.planning_mask, plain + strength * plain.abs(), plain)

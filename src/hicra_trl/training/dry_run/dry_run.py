@@ -20,8 +20,12 @@ from .fit import memory_lines
 
 _CREDIT = {
     "planning": "planning tokens",
+    "asymmetric": "planning tokens, by {alpha_below} below the mean of their group",
+    "outcome": "strategic grams, each by what it goes along with",
+    "plan": "strategic grams, each by what it goes along with, also where the answer is wrong",
     "random": "control: as many random tokens",
     "high_entropy": "control: as many high-entropy tokens",
+    "execution": "control: as many low-entropy tokens outside of planning",
 }
 
 
@@ -32,6 +36,7 @@ def plan(
     grams: StrategicGrams,
     given: dict[str, Any],
     launch: Launch,
+    planning_fraction: float,
 ) -> str:
     """
     What a run would do and need, for a reader; `config` is made for as many processes as `launch` has.
@@ -52,6 +57,7 @@ def plan(
         "model": _model(model_args, architecture),
         **_data(run_args),
         "credit": _credit(config, grams),
+        **_moved(config, planning_fraction),
         "loss": _loss(config),
         "length": f"{steps}, learning rate {config.learning_rate}, seed {config.seed}",
         "machines": _machines(launch),
@@ -107,7 +113,20 @@ def _data(run_args: RunArguments) -> dict[str, str]:
 def _credit(config: HICRAConfig, grams: StrategicGrams) -> str:
     method = f"HICRA, alpha {config.alpha}" if config.alpha else "GRPO (alpha 0)"
     lexicon = f"{len(grams)} strategic grams ({config.strategic_grams}, {grams.fingerprint})"
-    return f"{method}, {lexicon}" + (f", {_CREDIT[config.credit_tokens]}" if config.alpha else "")
+    if not config.alpha:
+        return f"{method}, {lexicon}"
+    schedule = "" if config.alpha_schedule == "constant" else f" ({config.alpha_schedule})"
+    whose = _CREDIT.get(config.credit, f"by {config.credit}").format(alpha_below=config.alpha_below or 0)
+    return f"{method}{schedule}, {lexicon}, {whose}"
+
+
+def _moved(config: HICRAConfig, planning_fraction: float) -> dict[str, str]:
+    """How large the intervention is: what the credit moves cannot help or hurt by more."""
+    if not config.alpha:
+        return {}
+    most = "" if config.credit in ("planning", "random", "high_entropy", "execution") else "at most "
+    share = f"{most}{config.alpha * planning_fraction:.2%} of the advantage mass (alpha x planning fraction), if"
+    return {"moved": f"{share} {planning_fraction:.1%} of the tokens plan; --planning_fraction says another share"}
 
 
 def _loss(config: HICRAConfig) -> str:

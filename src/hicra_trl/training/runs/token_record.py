@@ -49,9 +49,9 @@ class RecordHeader:
 
     Attributes:
         alpha (`float`):
-            By how much of its magnitude an advantage was raised.
+            Strength of the credit.
         credit (`str`):
-            Whose: `credit_tokens` of the configuration.
+            Its rule: `credit` of the configuration.
         lexicon (`str`):
             Fingerprint of the strategic grams.
         temperature (`float`):

@@ -164,12 +164,13 @@ class RolloutTrainer(
         self._rewards = rewards.masked_fill(rewards_per_func.isnan().all(dim=1), torch.nan)
         return rewards_per_func
 
-    def _entropies(self, batch: dict[str, Any]) -> torch.Tensor:
-        """Entropies (B, T) of the policy at the completions' tokens, in nats, at the sampling temperature."""
+    def _scores(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probabilities and entropies (B, T) of the policy at the completions' tokens, in nats, at the sampling
+        temperature."""
         train = self.model.training
         # The parent's method: one that keeps what enters the loss, as HICRA's does, shall not keep these.
         with torch.no_grad(), disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs):
-            _, entropies, *_ = super()._get_per_token_logps_and_entropies(
+            logps, entropies, *_ = super()._get_per_token_logps_and_entropies(
                 self.model,
                 torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
                 torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
@@ -178,7 +179,7 @@ class RolloutTrainer(
                 compute_entropy=True,
                 **{name: batch[name] for name in _FORWARD_PARAMETERS if name in batch},
             )
-        return entropies
+        return logps, entropies
 
     def checkpoint_state(self) -> dict[str, Any]:
         """What a resumed run needs to sample on as this one would."""
