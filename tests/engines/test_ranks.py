@@ -156,7 +156,7 @@ def weights_that_see(folder):
 
 def assert_same_training(run, reference, weights=weights):
     for logged, expected in zip(history(run), history(reference), strict=True):
-        assert logged.keys() == expected.keys() and sum(name.startswith("hicra/") for name in expected) == 16
+        assert logged.keys() == expected.keys() and sum(name.startswith("hicra/") for name in expected) >= 18
         for name, value in expected.items():
             assert logged[name] == pytest.approx(value, rel=1e-5, abs=1e-8), (expected["step"], name)
     assert_close(weights(run), weights(reference))
@@ -225,6 +225,24 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(config, train):
     records, again = record_files(run), record_files(resumed)
     for step in (3, 4):
         assert [file.read_bytes() for file in again[step]] == [file.read_bytes() for file in records[step]]
+
+
+# What remembers: outcomes of grams, and an alpha that grows; and what asks for a forward pass of its own.
+REMEMBERS = ("--credit", "plan", "--alpha_schedule", "linear", "--pass_threshold", 0.3)
+ASKS = ("--credit", "execution", "--alpha", 0.5)
+
+
+@pytest.mark.parametrize("flags", [REMEMBERS, ASKS], ids=["plan", "execution"])
+@pytest.mark.parametrize("config", ["cpu_ddp", "cpu_zero3", "cpu_fsdp2"])
+def test_other_credit_is_the_same_on_two_ranks_and_resumed(config, flags, train):
+    reference = train("cpu", *ALONE, *flags)
+    run = train(config, *flags)
+    assert_same_training(run, reference)
+    resumed = train(config, *flags, "--resume_from_checkpoint", run / "checkpoint-2")
+    assert history(resumed)[-2:] == history(run)[-2:]
+    assert_close(weights(resumed), weights(run), atol=0)
+    states = [json.loads((one / "checkpoint-4" / "hicra_state.json").read_text()) for one in (run, resumed)]
+    assert states[0] == states[1] and sum(states[0]["credit"]["outcomes"]["right"]) > 0
 
 
 @pytest.mark.parametrize("config", ENGINES)

@@ -9,7 +9,14 @@ import yaml
 FOLDER = Path(__file__).parents[2] / "recipes"
 
 # What tells the methods of a model from each other, and nothing else may.
-GRPO = {"alpha": 0.0, "credit": "planning", "entropy_coef": 0.0, "top_entropy_quantile": 1.0}
+GRPO = {
+    "alpha": 0.0,
+    "credit": "planning",
+    "alpha_below": None,
+    "alpha_schedule": "constant",
+    "entropy_coef": 0.0,
+    "top_entropy_quantile": 1.0,
+}
 METHODS = {
     "grpo": GRPO,
     "hicra": GRPO | {"alpha": 0.2},
@@ -18,26 +25,39 @@ METHODS = {
     "fork30": GRPO | {"top_entropy_quantile": 0.3},
     "random": GRPO | {"alpha": 0.2, "credit": "random"},
     "high_entropy": GRPO | {"alpha": 0.2, "credit": "high_entropy"},
+    "execution": GRPO | {"alpha": 0.2, "credit": "execution"},
+    "asymmetric": GRPO | {"alpha": 0.2, "credit": "asymmetric", "alpha_below": 0.0},
+    "outcome": GRPO | {"alpha": 0.9, "credit": "outcome"},
+    "plan": GRPO | {"alpha": 0.9, "credit": "plan"},
+    "procedural": GRPO | {"alpha": 0.2, "alpha_schedule": "procedural"},
 }
 NAMES = {"output_dir", "run_name"}
 
 # By model, the methods that there must be: those of the paper's tables 1 and 2, and what they are to be compared with.
 CONTROLS = ("fork20", "fork30", "random", "high_entropy")
+# What the paper did not try.
+CREDITS = ("execution", "asymmetric", "outcome", "plan", "procedural")
 PAPER = {
     "qwen3-4b-instruct-2507": ("grpo", "hicra"),
     "qwen3-4b-nothink": ("grpo", "hicra"),
-    "qwen3-4b-base": ("grpo", "hicra", *CONTROLS),
+    "qwen3-4b-base": ("grpo", "hicra", *CONTROLS, *CREDITS),
     "llama-3.1-8b-instruct": ("grpo", "hicra"),
     "qwen2.5-7b": ("grpo", "hicra", "entropy", *CONTROLS),
     "mimo-vl-7b": ("grpo", "hicra"),
     "qwen2.5-vl-7b": ("grpo", "hicra"),
 }
 ONE_CARD = {
-    "qwen3-0.6b": ("grpo", "hicra", "grpo_lora", "hicra_lora"),
+    "qwen3-0.6b": ("grpo", "hicra", "grpo_lora", "hicra_lora", "random", "high_entropy", *CREDITS),
     "qwen3-1.7b": ("grpo_lora", "hicra_lora"),
 }
-LAPTOP = {"smollm2-135m": ("grpo", "hicra", "grpo_lora", "hicra_lora")}
-PLAYGROUND = {"playground": ("grpo", "hicra", "entropy", "fork20", "random", "high_entropy")}
+LAPTOP = {
+    "smollm2-135m": (
+        "grpo",
+        "hicra",
+        *(f"{method}_lora" for method in ("grpo", "hicra", "random", "high_entropy", *CREDITS)),
+    )
+}
+PLAYGROUND = {"playground": ("grpo", "hicra", "entropy", "fork20", "random", "high_entropy", *CREDITS)}
 VISION = ("mimo-vl-7b", "qwen2.5-vl-7b")
 
 

@@ -36,7 +36,9 @@ def lines(grams, launch, model="Qwen/Qwen2.5-7B", model_fields=None, data="dapo"
     kind = type("HICRAConfig", (HICRAConfig,), {"world_size": property(lambda self: launch.num_processes)})
     config = kind("runs/planned", **{**FIELDS, **fields})
     run_args = RunArguments(dataset_name=data, reward_funcs=["boxed_accuracy"])
-    text = plan(run_args, config, ModelConfig(model, **(model_fields or {})), grams, {"alpha": config.alpha}, launch)
+    text = plan(
+        run_args, config, ModelConfig(model, **(model_fields or {})), grams, {"alpha": config.alpha}, launch, 0.05
+    )
     body, settings = text.split("\n\nset by the recipe and the command line:\n")
     assert settings == f"alpha: {config.alpha}\n"
     assert max(map(len, body.splitlines())) < 120
