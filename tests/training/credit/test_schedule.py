@@ -154,6 +154,15 @@ def test_constant_is_alpha_bit_for_bit(curve, alpha):
     assert state == AlphaState(alpha)
 
 
+@given(st.floats(0, 1, exclude_max=True))
+def test_what_has_grown_is_alpha_bit_for_bit(alpha):
+    grown = run(steady(WINDOW))[-1]
+    for signal in steady(WINDOW):
+        grown = next_alpha(grown, signal, "procedural", alpha)
+        assert grown.alpha <= alpha
+    assert grown.alpha.hex() == alpha.hex()
+
+
 @pytest.mark.parametrize(("progress", "alpha"), [(0, 0.0), (0.25, 0.075), (0.5, 0.15), (1, 0.3)])
 def test_linear_follows_the_progress(progress, alpha):
     assert first_alpha("linear", TARGET) == AlphaState(0.0)
