@@ -125,13 +125,13 @@ def next_alpha(state: AlphaState, signal: Signal, schedule: AlphaSchedule, alpha
     >>> signal = Signal(execution_nll=0.1, correct=0.6, planning_fraction=0.05, progress=0.5)
     >>> next_alpha(first_alpha("linear", 0.2), signal, "linear", 0.2).alpha
     0.1
-    >>> state = first_alpha("procedural", 0.3)
+    >>> state = first_alpha("procedural", 0.36)
     >>> alphas = []
     >>> for _ in range(15):
-    ...     state = next_alpha(state, signal, "procedural", 0.3)
+    ...     state = next_alpha(state, signal, "procedural", 0.36)
     ...     alphas.append(state.alpha)
     >>> alphas[10:]
-    [0.0, 0.024999999999999998, 0.049999999999999996, 0.075, 0.09999999999999999]
+    [0.0, 0.03, 0.06, 0.09, 0.12]
     ```
     """
     if schedule == "constant":
