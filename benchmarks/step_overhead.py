@@ -1,14 +1,14 @@
 """Seconds per training step of HICRATrainer against TRL's GRPOTrainer, and where the time of a step goes.
 
     python benchmarks/step_overhead.py [--model playground|small|qwen3-0.6b] [--engine transformers|vllm]
-        [--completions N] [--tokens N] [--rounds N] [--steps N] [--control planning|random|high_entropy]
+        [--completions N] [--tokens N] [--rounds N] [--steps N] [--credit RULE]
         [--record GROUPS]
     torchrun --nproc_per_node 2 benchmarks/step_overhead.py [...]
     python benchmarks/step_overhead.py --growth
 
 Both train from the same model with the same seed, in turns. The playground's model costs least, so that every overhead
 shows; the others have random weights (10M parameters; the shape of Qwen3-0.6B) and sample completions of exactly
-`--tokens` tokens. `--control` chooses the tokens that are credited. alpha is so small that it changes no advantage, so
+`--tokens` tokens. `--credit` chooses the rule. alpha is so small that it changes no advantage, so
 with Transformers both sample the same completions and differ in labeling, credit and measuring alone; HICRATrainer
 seeds vLLM differently. Where other programs run, the ratio of CPU time says more than that of the seconds.
 `--record` has HICRATrainer write a token record of so many groups at each step.
@@ -35,6 +35,7 @@ from trl import GRPOConfig, GRPOTrainer
 import engine
 from growth import RealText, print_growth, read_texts
 from hicra_trl import HICRAConfig, HICRATrainer
+from hicra_trl.training.credit import RULES
 from hicra_trl.training.runs.token_record import record_files
 from hicra_trl.training.upstream.cpu_ranks import leave_cpu_ranks
 from labeler import train_tokenizer
@@ -81,9 +82,9 @@ class Run:
         return sum(self.seconds.values())
 
 
-def train(kind, world, steps, control="planning", record=0, by_phase=False, rollout_func=None):
+def train(kind, world, steps, credit="planning", record=0, by_phase=False, rollout_func=None):
     is_hicra = kind is HICRATrainer
-    extra = {"alpha": ALPHA, "credit": control} if is_hicra else {"scale_rewards": "none", "epsilon_high": 0.28}
+    extra = {"alpha": ALPHA, "credit": credit} if is_hicra else {"scale_rewards": "none", "epsilon_high": 0.28}
     if is_hicra and record:
         extra |= {"token_record": 1, "token_record_groups": record}
     if ON_GPU:
@@ -114,18 +115,18 @@ def train(kind, world, steps, control="planning", record=0, by_phase=False, roll
     return Run(clock.seconds, clock.cpu, torch.cuda.max_memory_allocated() / 2**30 if ON_GPU else 0.0, recorded)
 
 
-def alternate(world, rounds, steps, control="planning", record=0, rollout_func=None):
+def alternate(world, rounds, steps, credit="planning", record=0, rollout_func=None):
     """Yields the runs of a round, GRPO's and HICRA's; which of them goes first alternates."""
     for turn in range(rounds):
         kinds = (GRPOTrainer, HICRATrainer) if turn % 2 == 0 else (HICRATrainer, GRPOTrainer)
-        runs = {kind: train(kind, world, steps, control, record, rollout_func=rollout_func) for kind in kinds}
+        runs = {kind: train(kind, world, steps, credit, record, rollout_func=rollout_func) for kind in kinds}
         yield runs[GRPOTrainer], runs[HICRATrainer]
 
 
-def compare(world, rounds, steps, control, record):
+def compare(world, rounds, steps, credit, record):
     """Prints the seconds of both in turns, and their ratio within each round."""
     rounds_of_two = []
-    for turn, pair in enumerate(alternate(world, rounds, steps, control, record), start=1):
+    for turn, pair in enumerate(alternate(world, rounds, steps, credit, record), start=1):
         rounds_of_two.append(pair)
         print(f"round {turn}  GRPOTrainer {pair[0].step:.3f}, HICRATrainer {pair[1].step:.3f} s per step", flush=True)
     print(f"\nmedians of {rounds} rounds of {steps} steps")
@@ -160,7 +161,7 @@ def parse():
     parser.add_argument("--tokens", type=int, help="of a completion; default: at most 128, exactly 64, 1024")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--control", choices=("planning", "random", "high_entropy"), default="planning")
+    parser.add_argument("--credit", choices=RULES, default="planning")
     parser.add_argument("--record", type=int, default=0, metavar="GROUPS")
     parser.add_argument("--growth", action="store_true")
     return parser.parse_args()
@@ -191,11 +192,11 @@ def main():
         print(
             f"{args.model} with {args.engine} on {RANKS} x {device.type}, {torch.get_num_threads()} threads each; "
             f"{world.completions} completions of {'at most' if args.model == 'playground' else 'exactly'} "
-            f"{world.tokens:,} tokens a step; credited tokens: {args.control}",
+            f"{world.tokens:,} tokens a step; credit: {args.credit}",
             flush=True,
         )
-        compare(world, args.rounds, args.steps, args.control, args.record)
-        run = train(HICRATrainer, world, args.steps, args.control, args.record, by_phase=True)
+        compare(world, args.rounds, args.steps, args.credit, args.record)
+        run = train(HICRATrainer, world, args.steps, args.credit, args.record, by_phase=True)
         print_phases(run)
         if args.model != "playground" and RANK == 0:
             text = RealText(texts, AutoTokenizer.from_pretrained(world.model), device)

@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 
 REST = "rest"
 # What HICRATrainer does and GRPOTrainer does not.
-OWN_PHASES = ("labeling", "control tokens", "measuring", "recording")
+OWN_PHASES = ("labeling", "credit", "measuring", "recording")
 
 
 class Stopwatch:
@@ -84,6 +84,6 @@ def take_apart(trainer, stopwatch):
     wrap("optimizer", trainer, "_clip_grad_norm")
     trainer.add_callback(OptimizerPhase(stopwatch))
     wrap("labeling", trainer.labeler, "label")
-    wrap("control tokens", trainer, "_control_tokens")
+    wrap("credit", trainer._credit, "ride", "assign", "score")
     wrap("measuring", trainer.dynamics["train"], "add_completions", "add_tokens", "add_groups", "compute")
     wrap("recording", trainer._recorder, "describe", "ride", "begin", "score", "write")

@@ -194,7 +194,9 @@ class CreditAssigner(TrainerCallback):
         """Takes over what [`~CreditAssigner.checkpoint_state`] gave."""
         self.outcomes = GramOutcomes.from_json(state["outcomes"])
         self._rule_state = state["rule"]
-        self._alpha = AlphaState(**state["alpha"])
+        # A constant one may be another than before.
+        if self.config.alpha_schedule != "constant":
+            self._alpha = AlphaState(**state["alpha"])
         self._seen, self._scored = state["seen"], state["scored"]
 
     def _sum(self, tensor: torch.Tensor) -> torch.Tensor:
