@@ -5,6 +5,7 @@
         [--record GROUPS]
     torchrun --nproc_per_node 2 benchmarks/step_overhead.py [...]
     python benchmarks/step_overhead.py --growth
+    python benchmarks/step_overhead.py --every_credit
 
 Both train from the same model with the same seed, in turns. The playground's model costs least, so that every overhead
 shows; the others have random weights (10M parameters; the shape of Qwen3-0.6B) and sample completions of exactly
@@ -12,6 +13,7 @@ shows; the others have random weights (10M parameters; the shape of Qwen3-0.6B) 
 with Transformers both sample the same completions and differ in labeling, credit and measuring alone; HICRATrainer
 seeds vLLM differently. Where other programs run, the ratio of CPU time says more than that of the seconds.
 `--record` has HICRATrainer write a token record of so many groups at each step.
+`--every_credit` shows instead what each rule costs of a step of the playground.
 `--growth` shows instead how labeling and measuring grow with the length of the completions.
 """
 
@@ -164,6 +166,7 @@ def parse():
     parser.add_argument("--credit", choices=RULES, default="planning")
     parser.add_argument("--record", type=int, default=0, metavar="GROUPS")
     parser.add_argument("--growth", action="store_true")
+    parser.add_argument("--every_credit", action="store_true")
     return parser.parse_args()
 
 
@@ -195,6 +198,15 @@ def main():
             f"{world.tokens:,} tokens a step; credit: {args.credit}",
             flush=True,
         )
+        if args.every_credit:
+            for rule in RULES:
+                run = train(HICRATrainer, world, args.steps, rule, by_phase=True)
+                seconds = run.seconds["credit"]
+                print(
+                    f"{rule:<14}{1e3 * seconds:>8.1f} ms of {run.step:.3f} s{100 * seconds / run.step:>8.2f} %",
+                    flush=True,
+                )
+            return
         compare(world, args.rounds, args.steps, args.credit, args.record)
         run = train(HICRATrainer, world, args.steps, args.credit, args.record, by_phase=True)
         print_phases(run)
