@@ -75,10 +75,22 @@ def test_the_batch_is_spelled_out_for_all_processes(grams):
         ({"alpha": 0.0}, "GRPO (alpha 0), 9 strategic grams"),
         ({"credit": "random"}, "control: as many random tokens"),
         ({"credit": "high_entropy"}, "control: as many high-entropy tokens"),
+        ({"credit": "outcome", "alpha_schedule": "procedural"}, "HICRA, alpha 0.2 (procedural), 9 strategic grams"),
+        ({"credit": "/my/rules.py:first"}, "by /my/rules.py:first"),
     ],
 )
 def test_the_credit_is_named(grams, fields, text):
     assert text in lines(grams, ONE_GPU, **fields)["credit"]
+
+
+def test_what_the_credit_moves_is_said(grams):
+    assert lines(grams, ONE_GPU)["moved"].startswith("1.00 % of the advantage mass")
+    assert lines(grams, ONE_GPU, credit="outcome")["moved"].startswith("at most 1.00 %")
+    assert "moved" not in lines(grams, ONE_GPU, alpha=0.0)
+
+
+def test_what_is_made_here_is_not_downloaded(grams):
+    assert lines(grams, ONE_GPU, data="sums")["download"] == "Qwen/Qwen2.5-7B (15.2 GB)"
 
 
 def test_the_parts_of_the_memory_add_up(grams):

@@ -18,6 +18,8 @@ from .architectures import Architecture, load_architecture
 from .fit import memory_lines
 
 
+# Names of what `hicra train` makes itself.
+_MADE_HERE = ("playground", "sums")
 _CREDIT = {
     "planning": "planning tokens",
     "asymmetric": "planning tokens, by {alpha_below} below the mean of their group",
@@ -90,8 +92,9 @@ def _download(run_args: RunArguments, model_args: ModelConfig, architecture: Arc
     datasets += [name if Path(name).exists() else name.partition(":")[0] for name in run_args.decontaminate]
     datasets += [run_args.held_out_dataset_name, run_args.eval_dataset_name]
     names = [REPOSITORIES.get(name, (name,))[0] for name in datasets if name and not Path(name).exists()]
+    names = [name for name in names if name not in _MADE_HERE]
     model = str(model_args.model_name_or_path)
-    if not Path(model).exists():
+    if model not in _MADE_HERE and not Path(model).exists():
         size = f" ({architecture.parameters * architecture.dtype_bytes / 1e9:.1f} GB)" if architecture else ""
         names = [model + size, *names]
     return ", ".join(dict.fromkeys(names)) or "nothing"
@@ -125,8 +128,11 @@ def _moved(config: HICRAConfig, planning_fraction: float) -> dict[str, str]:
     if not config.alpha:
         return {}
     most = "" if config.credit in ("planning", "random", "high_entropy", "execution") else "at most "
-    share = f"{most}{config.alpha * planning_fraction:.2%} of the advantage mass (alpha x planning fraction), if"
-    return {"moved": f"{share} {planning_fraction:.1%} of the tokens plan; --planning_fraction says another share"}
+    share = (
+        f"{most}{100 * config.alpha * planning_fraction:.2f} % of the advantage mass (alpha x planning fraction), if"
+    )
+    given = f"{100 * planning_fraction:.1f} % of the tokens plan; --planning_fraction says another share"
+    return {"moved": f"{share} {given}"}
 
 
 def _loss(config: HICRAConfig) -> str:
