@@ -157,7 +157,41 @@ def test_the_playgrounds_recipes_are_complete_and_differ_in_alpha_alone(method, 
     assert {"loss_type", "max_completion_length", "num_generations", "seed"} <= recipes[0].keys()
 
 
+RULE = """
+import torch
+
+def tenfold(advantages, labels, batch):
+    plain = advantages[:, None].expand(batch.mask.shape)
+    return torch.where(labels.planning_mask, plain * (1 + 9 * batch.alpha), plain)
+
+def too_short(advantages, labels, batch):
+    return advantages
+"""
+
+
+def test_a_rule_of_ones_own_lies_beside_the_recipe(recipe, tmp_path):
+    recipe.with_name("my_credit.py").write_text(RULE)
+    argv = ("train", "--config", recipe, "--credit", "my_credit.tenfold", "--output_dir", "run")
+    done = hicra(*argv, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    # The run can be resumed from anywhere.
+    credit = yaml.safe_load((tmp_path / "run" / "resolved_config.yaml").read_text())["credit"]
+    assert credit == f"{recipe.with_name('my_credit.py')}:tenfold"
+    broken = hicra(*argv[:3], "--credit", "my_credit.too_short", cwd=tmp_path)
+    assert broken.returncode == 2 and broken.stderr.count("\n") == 1
+    assert "must return torch.float32 of shape (8, 8), got torch.float32 of shape (8,)" in broken.stderr
+
+
 WRONG = [
+    (
+        ["train", "--config", "RECIPE", "--credit", "planing"],
+        "hicra train: credit must be planning, outcome, plan, asymmetric, random, high_entropy, execution, or the "
+        "dotted path of a function, got 'planing'",
+    ),
+    (
+        ["train", "--config", "RECIPE", "--alpha_below", "0.1"],
+        "hicra train: alpha_below needs credit: asymmetric, got credit: planning",
+    ),
     (["train", "--config", "RECIPE", "--alpha", "1.5"], "hicra train: alpha must be in [0, 1), got 1.5"),
     (["train", "--config", "RECIPE", "--alpha", "high"], "hicra train: argument --alpha: invalid float value: 'high'"),
     (["train", "--config", "nowhere.yaml"], "hicra train: no recipe at nowhere.yaml"),

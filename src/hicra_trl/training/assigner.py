@@ -5,6 +5,7 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -33,7 +34,36 @@ def load_rule(name: str) -> Rule:
     rule = load_function(name, "credit")
     if not callable(rule):
         raise ValueError(f"the credit {name!r} must be a function, got {type(rule).__name__}")
-    return rule
+
+    def blaming(advantages: torch.Tensor, labels: Labels, batch: CreditBatch) -> Any:
+        with blamed(f"the credit {name!r} fails"):
+            return rule(advantages, labels, batch)
+
+    return blaming
+
+
+def try_rule(config: HICRAConfig) -> None:
+    """Calls a rule of the user's own on a made-up batch; raises `ValueError` for what a run would meet."""
+    rule = load_rule(config.credit)
+    if config.credit in RULES:
+        return
+    rows, tokens, grams = 2 * config.num_generations, 8, 3
+    lengths = torch.arange(rows).unsqueeze(1) % tokens + 1
+    mask = torch.arange(tokens) < lengths
+    gram_index = torch.where(mask, torch.arange(tokens) % (grams + 1) - 1, -1)
+    correct = torch.arange(rows) % 2 == 0
+    batch = CreditBatch(
+        alpha=config.alpha,
+        mask=mask,
+        rewards=correct.float(),
+        correct=correct,
+        groups=torch.arange(rows) // config.num_generations,
+        gram_scores=torch.linspace(-1, 1, grams),
+        make_generator=lambda: seeded_generator(config.seed),
+        compute_scores=lambda: (torch.full(mask.shape, -0.5), torch.full(mask.shape, 0.5)),
+    )
+    labels = Labels(gram_index >= 0, gram_index, [""] * rows, [np.zeros((0, 5), dtype=np.int64)] * rows)
+    check_rule(rule, config.credit, correct.float() - 0.5, labels, batch)
 
 
 class CreditAssigner(TrainerCallback):
@@ -139,11 +169,10 @@ class CreditAssigner(TrainerCallback):
                 make_generator=lambda: seeded_generator(*key()),
                 compute_scores=compute_scores,
             )
-            with blamed(f"the credit {config.credit!r} fails"):
-                if not self._is_checked:
-                    check_rule(self.rule, config.credit, before, labels, asked)
-                    self._is_checked = True
-                batch["advantages"], state = apply_rule(self.rule, before, labels, asked)
+            if not self._is_checked:
+                check_rule(self.rule, config.credit, before, labels, asked)
+                self._is_checked = True
+            batch["advantages"], state = apply_rule(self.rule, before, labels, asked)
             if is_training:
                 self._rule_state = state
             facts |= self._measure(by_token(before, labels), batch["advantages"], labels, asked.mask)

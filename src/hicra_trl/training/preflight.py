@@ -26,7 +26,7 @@ from ..gguf import plain_model
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..terminal import first_line
 from .arguments import RunArguments
-from .assigner import load_rule
+from .assigner import try_rule
 from .config import HICRAConfig
 from .held_out import check_problems
 from .inputs import data_records, load_inputs
@@ -55,7 +55,7 @@ def check(
     """
     check_packages(config, model_args, is_dry)
     check_folder(Path(config.output_dir))
-    load_rule(config.credit)
+    try_rule(config)
     name = str(model_args.model_name_or_path)
     if not is_dry:
         name = plain_model(name, model_args.model_revision)
