@@ -6,7 +6,7 @@ import json
 import pytest
 from datasets import Dataset, Features, Image, List, Value
 
-from hicra_trl.data.rows import as_text, read_rows, stream_rows
+from hicra_trl.data.rows import as_text, read_folder, read_rows, stream_rows
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "json", "parquet"])
@@ -75,3 +75,18 @@ def test_a_file_in_another_encoding_is_named_with_its_row(tmp_path):
     file.write_bytes(b'{"problem": "a"}\n{"problem": "caf\xe9 b"}\n')
     with pytest.raises(ValueError, match=f"cannot read {file}: .*Invalid UTF8 sequence at string index 1"):
         read_rows(str(file))
+
+
+def test_a_folder_is_named_whatever_is_wrong_in_it(tmp_path):
+    (tmp_path / "latin.jsonl").write_bytes(b'{"problem": "caf\xe9 b"}\n')
+    with pytest.raises(ValueError, match=f"cannot read {tmp_path}: .*Invalid"):
+        read_folder(tmp_path, "train")
+    (tmp_path / "latin.jsonl").write_text("no json\n")
+    with pytest.raises(ValueError, match=f"cannot read {tmp_path}: "):
+        read_folder(tmp_path, "train")
+
+
+def test_a_split_that_is_not_there_is_named_with_its_file(tmp_path):
+    (tmp_path / "data.jsonl").write_text('{"problem": "a"}\n')
+    with pytest.raises(ValueError, match=f"cannot read {tmp_path}/data.jsonl: .*some.*train"):
+        read_rows(str(tmp_path / "data.jsonl"), "some")

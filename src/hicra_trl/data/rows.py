@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from datasets import Dataset, Image, List, concatenate_datasets, load_dataset
 from datasets.exceptions import DatasetGenerationError
-from pyarrow import ArrowException, ArrowInvalid
+from pyarrow import ArrowException
 
 from ..terminal import one_line
 
@@ -155,25 +155,16 @@ def read_rows(
         `ValueError`: if there is no such dataset or split, or a file is broken.
     """
     file = Path(name)
-    try:
-        if file.is_file():
-            builder = _BUILDERS[_suffix(file)]
-            if not file.stat().st_size:
-                raise ValueError(f"{name} is empty: expected rows")
-            if config is not None:
-                raise ValueError(f"{name} is a file and has no configuration {config!r}: expected none")
-            rows = load_dataset(builder, data_files=name, split=split or "train")
-            # Arrow reads JSON lines in another encoding than UTF-8, and fails at the row that is asked for.
-            rows.data.validate(full=True)
-            return rows
-        if file.suffix in _BUILDERS and not file.is_dir():
-            raise ValueError(f"no dataset file at {name}")
-        loaded = load_dataset(name, config, split=split, revision=revision)
-        return loaded if isinstance(loaded, Dataset) else concatenate_datasets(list(loaded.values()))
-    except (FileNotFoundError, ConnectionError) as error:
-        raise ValueError(f"no dataset {name!r}: expected a .jsonl or .parquet file or a dataset on the Hub") from error
-    except (DatasetGenerationError, ArrowInvalid, *_BROKEN_GZIP) as error:
-        raise ValueError(f"cannot read {name}: {error.__cause__ or error}") from error
+    if file.is_file():
+        builder = _BUILDERS[_suffix(file)]
+        if not file.stat().st_size:
+            raise ValueError(f"{name} is empty: expected rows")
+        if config is not None:
+            raise ValueError(f"{name} is a file and has no configuration {config!r}: expected none")
+        return _load(name, builder, split=split or "train", data_files=name)
+    if file.suffix in _BUILDERS and not file.is_dir():
+        raise ValueError(f"no dataset file at {name}")
+    return _load(name, name, name=config, split=split, revision=revision)
 
 
 def read_folder(folder: Path, split: str) -> Dataset:
@@ -181,11 +172,22 @@ def read_folder(folder: Path, split: str) -> Dataset:
     for suffix, builder in ((".parquet", "parquet"), (".jsonl", "json"), (".json", "json")):
         files = sorted(str(file) for file in folder.rglob(f"*{suffix}") if file.name != "dataset_infos.json")
         if files:
-            try:
-                return load_dataset(builder, data_files=files, split=split)
-            except (DatasetGenerationError, ArrowInvalid) as error:
-                raise ValueError(f"cannot read {folder}: {error.__cause__ or error}") from error
+            return _load(str(folder), builder, split=split, data_files=files)
     raise ValueError(f"no dataset in {folder}: expected a .parquet, .jsonl or .json file")
+
+
+def _load(name: str, path: str, /, **given: Any) -> Dataset:
+    try:
+        loaded = load_dataset(path, **given)
+        rows = loaded if isinstance(loaded, Dataset) else concatenate_datasets(list(loaded.values()))
+        if path == "json":
+            # Arrow reads JSON lines in another encoding than UTF-8, and fails at the row that is asked for.
+            rows.data.validate(full=True)
+        return rows
+    except (FileNotFoundError, ConnectionError) as error:
+        raise ValueError(f"no dataset {name!r}: expected a .jsonl or .parquet file or a dataset on the Hub") from error
+    except (DatasetGenerationError, ValueError, *_BROKEN_GZIP) as error:
+        raise ValueError(f"cannot read {name}: {error.__cause__ or error}") from error
 
 
 def find_column(names: Sequence[str], given: str | None, candidates: tuple[str, ...], what: str, name: str) -> str:
