@@ -11,7 +11,7 @@ from trl import GRPOConfig
 
 from ..fields import Count, CountOrZero, Name, Range, check_fields
 from .credit.schedule import AlphaSchedule
-from .limits import FILES, LIMITS, MAPPINGS, check_sharding
+from .limits import FILES, LIMITS, MAPPINGS, check_sharding, check_truncation
 
 
 @dataclass
@@ -74,8 +74,9 @@ class HICRAConfig(GRPOConfig):
     Raises:
         `ValueError`: if a field, of TRL's too, has another type, choice or range than it is declared with, if `alpha`
             is above 0 with a loss that collapses the credit of tokens to
-            one value per completion (`importance_sampling_level="sequence"`, `loss_type="luspo"`), if
-            `alpha_below` is given without `credit: asymmetric`, if `completions_per_step` cannot be had with this
+            one value per completion (`importance_sampling_level="sequence"`, `loss_type="luspo"`), if vLLM samples
+            from a part of the vocabulary and its importance correction is on, if `alpha_below` is given without
+            `credit: asymmetric`, if `completions_per_step` cannot be had with this
             many processes, if a number of the staged context is out of its range or vLLM's `vllm_max_model_length`
             too short for it, or if `save_total_limit` is 1: while a checkpoint is written,
             the one before has to stay.
@@ -162,6 +163,8 @@ class HICRAConfig(GRPOConfig):
                         f"{name}={collapsing!r} gives every token of a completion the same credit, so alpha="
                         f"{self.alpha} has no effect on planning tokens: use another {name}, or alpha=0"
                     )
+        if self.use_vllm and self.vllm_importance_sampling_correction:
+            check_truncation(vars(self) | (self.generation_kwargs or {}))  # pyright: ignore[reportOperatorIssue]
         if self.sync_ref_model and self.beta == 0:
             raise ValueError("sync_ref_model needs a reference model: expected beta above 0, got 0")
         if self.save_total_limit == 1:

@@ -81,6 +81,10 @@ MAPPINGS = (
     "transformers_continuous_batching_config", "chat_template_kwargs",
 )  # fmt: skip
 FILES = ("accelerator_config", "fsdp_config", "deepspeed")
+# What leaves vLLM the whole vocabulary to sample from.
+_WHOLE: dict[str, tuple[Any, ...]] = {
+    "top_p": (1.0,), "top_k": (0, -1), "min_p": (None, 0.0), "vllm_structured_outputs_regex": (None,),
+}  # fmt: skip
 # What stands in `fsdp_config`, and in that and the `deepspeed_config` of Accelerate, which takes all as text.
 _SHARDING: dict[str, Any] = {
     **dict.fromkeys(
@@ -104,3 +108,20 @@ def check_sharding(settings: dict[str, Any]) -> None:
     """Raises `ValueError` if a setting of FSDP, with `fsdp_` before it or not, or of DeepSpeed has a wrong value."""
     for name, value in settings.items():
         check_value(name, value, _SHARDING.get(name.removeprefix("fsdp_"), Any))
+
+
+def check_truncation(settings: dict[str, Any]) -> None:
+    """
+    Raises `ValueError` if vLLM would sample from a part of the vocabulary.
+
+    It then gives the probabilities within that part, the policy its own: their ratio, by which TRL multiplies the
+    loss, is at most the probability of the part. At `top_p=0.8` that takes from an uncertain token as much as HICRA
+    gives to a planning token, and over a sequence the ratios multiply to 0.
+    """
+    for name, whole in _WHOLE.items():
+        if (value := settings[name]) not in whole:
+            raise ValueError(
+                f"{name} must be {whole[0]} with vLLM and vllm_importance_sampling_correction, got {value!r}: the "
+                "correction would scale the loss of each token down to the probability of what may be sampled; "
+                "leave it out, or set vllm_importance_sampling_correction to false"
+            )

@@ -21,6 +21,7 @@ from .runs.files import CARD_FIGURE, LEXICON_FOLDER
 from .runs.lexicon import check_same_lexicon
 from .sampling.rollouts import RolloutTrainer
 from .token_record import TokenRecorder
+from .upstream.token_advantages import check_token_advantages
 
 
 _CREDITED = {
@@ -96,6 +97,8 @@ class HICRATrainer(RolloutTrainer):
             raise TypeError(f"args must be a HICRAConfig, got {type(args).__name__}")
         grams = StrategicGrams.load(args.strategic_grams)
         super().__init__(model, reward_funcs, args, *others, **kwargs)
+        if args.alpha > 0:
+            check_token_advantages(self)
         self.labeler = PlanningTokenLabeler(self._tokenizer, grams)
         # Of the training, and of each dataset that is evaluated: baselines are never shared.
         self.dynamics = defaultdict(lambda: DynamicsMeter(len(grams)))
