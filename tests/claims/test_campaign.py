@@ -51,9 +51,10 @@ def test_a_failed_run_is_said_and_holds_nothing_up(whole):
     for seed in (1, 2):
         [line] = [line for line in said if f"broken-seed{seed} failed" in line]
         assert "hicra train: stopped in step 3: KeyError: 'no such answer'" in line
-    finished = {line.split()[1] for line in said if "is finished, in" in line}
+    finished = {line.split()[1] for line in said if line.endswith("is finished")}
     assert finished == {"grpo-seed1", "grpo-seed2", "hicra-seed1", "hicra-seed2"}
-    assert "runs: 3 conditions x 2 seeds, 4 of 6 runs finished\nbroken-seed1 is not finished" in whole.done.stdout
+    shown = whole.done.stdout
+    assert "runs: 3 conditions x 2 seeds, 4 of 6 runs finished\nbroken-seed1 is not finished. hicra train: " in shown
 
 
 def test_before_the_first_run_it_says_what_it_costs(whole):
@@ -62,8 +63,8 @@ def test_before_the_first_run_it_says_what_it_costs(whole):
     assert "expected spread, or two finished seeds" in before
     rows = {words[0]: words[1:] for words in map(str.split, before.splitlines()) if words}
     # 20 steps of 8 completions of up to 24 tokens
-    assert rows["grpo"] == ["20", "160", "3,840", "0", "%"]
-    assert rows["hicra"] == ["20", "160", "3,840", *"0.4 x planning fraction".split()]
+    assert rows["grpo"] == ["20", "160", "3,840", "none"]
+    assert rows["hicra"] == ["20", "160", "3,840", *["about", "0.4", "x", "share", "of", "planning", "tokens"]]
 
 
 def test_conditions_are_paired(whole):
@@ -78,7 +79,6 @@ def test_conditions_are_paired(whole):
 def test_what_is_finished_is_kept_and_the_results_are_shown(whole):
     weights = whole.folder / "runs/hicra-seed1/model.safetensors"
     modified = weights.stat().st_mtime_ns
-    conditions = ["--conditions", "{}"]
     campaign = yaml.safe_load((whole.folder / "campaign.yaml").read_text())
     del campaign["conditions"]["broken"]
     (whole.folder / "less.yaml").write_text(yaml.safe_dump(campaign, sort_keys=False))
@@ -134,13 +134,13 @@ WRONG = {
     "wrong data": ({"overrides": {"recipe": "recipe.yaml", "dataset_name": "no.jsonl"}}, "condition grpo: no dataset"),
     "same": ({"conditions": {"a": {}, "b": {"alpha": 0.4}}}, "conditions a and b are the same: expected different"),
     "not paired": ({"conditions": {"a": {}, "b": {"data_seed": 3}}}, "conditions a and b differ in data_seed"),
-    "no conditions": ({"conditions": {}}, "expected seeds and conditions, got 2 and 0"),
-    "no seeds": ({"seeds": []}, "expected seeds and conditions, got 0 and 2"),
+    "no conditions": ({"conditions": {}}, "expected conditions and seeds, got 0 and 2"),
+    "no seeds": ({"seeds": []}, "expected conditions and seeds, got 2 and 0"),
     "a seed twice": ({"seeds": [1, 1]}, "seeds must be different, got [1, 1]"),
     "negative seed": ({"seeds": [-1]}, "seeds must be at least 0, got [-1]"),
     "no jobs": ({"jobs": 0}, "jobs must be at least 1, got 0"),
     "no run": ({"only": 4}, "only must be below 4, the number of runs, got 4"),
-    "a name that is a path": ({"conditions": {"../a": {}}}, "a condition's name is a folder's"),
+    "a name that is a path": ({"conditions": {"../a": {}}}, "a condition's name is part of a folder's"),
     "no mapping": ({"conditions": {"a": "recipe.yaml"}}, "condition a must be a mapping"),
     "its own field": ({"conditions": {"a": {"seed": 3}}}, "condition a sets seed: expected the campaign to"),
     "unknown": ({"condition": {}}, "the recipe has fields that are not known: condition"),

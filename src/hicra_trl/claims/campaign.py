@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from ..analysis.campaign import CAMPAIGN_FILE, Campaign, Trial
 from ..disk import lock, write_whole
@@ -55,79 +55,72 @@ def record(campaign: Campaign, is_dry: bool = False) -> Campaign:
 
 
 def run_trials(
-    trials: Sequence[Trial], recipe: Callable[[Trial], Path], environments: Sequence[Mapping[str, str]]
+    trials: Sequence[Trial], recipe: Callable[[Trial], Path], places: Sequence[Mapping[str, str]]
 ) -> list[Trial]:
     """
-    Trains runs, as many side by side as there are `environments`.
+    Trains runs, as many side by side as there are places.
 
-    A run that another process trains is waited for: of a campaign that was killed, runs may be left that go on.
+    A run that another process trains is waited for: a campaign that was killed may have left some that go on.
 
     Args:
         trials (`Sequence[Trial]`):
             The runs, in this order.
         recipe (`Callable[[Trial], Path]`):
             The file of a run's recipe.
-        environments (`Sequence[Mapping[str, str]]`):
-            What each of the places side by side adds to the environment.
+        places (`Sequence[Mapping[str, str]]`):
+            What each adds to the environment.
 
     Returns:
         `list[Trial]`: the runs that failed.
     """
-    waiting, failed = list(trials), []
-    free = list(range(len(environments)))
-    running: dict[int, tuple[Trial, subprocess.Popen[bytes], IO[Any], float]] = {}
-    waited_for: set[Trial] = set()
+    waiting, free, waited_for, failed = [*trials], [*places], set[Trial](), []
+    running: list[tuple[Trial, subprocess.Popen[bytes], Mapping[str, str], IO[Any]]] = []
 
-    def stop(number: int, frame: object) -> None:
+    def stop(number: int, frame: object) -> NoReturn:
         raise SystemExit(128 + number)
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
         while waiting or running:
-            for trial in [*waiting] if free else []:
+            for trial in [*waiting]:
                 if not free:
                     break
                 if (mark := _claim(trial)) is None:
                     if trial not in waited_for:
-                        say(f"{trial.folder.name} is being trained by another process, which is waited for")
-                        waited_for.add(trial)
+                        _tell(trial, "is trained by another process, which is waited for")
+                    waited_for.add(trial)
                     continue
                 waiting.remove(trial)
                 if is_finished(trial.folder):
                     mark.close()
-                else:
-                    place = free.pop(0)
-                    running[place] = (
-                        trial,
-                        _start(trial, recipe(trial), environments[place], mark),
-                        mark,
-                        time.time(),
-                    )
-                    left = f"{len(waiting)} more to come" if waiting else "the last"
-                    say(f"{datetime.now():%H:%M} {trial.folder.name} begins, {left}: {trial.log}")
-            time.sleep(_POLL)
-            for place, (trial, process, mark, began) in [*running.items()]:
-                if (status := process.poll()) is None:
                     continue
-                mark.close()
-                del running[place]
+                place = free.pop()
+                running.append((trial, _start(trial, recipe(trial), place, mark), place, mark))
+                _tell(trial, f"begins, {len(waiting) or 'none'} to come: {trial.log}")
+            time.sleep(_POLL)
+            for entry in [*running]:
+                trial, process, place, mark = entry
+                if process.poll() is None:
+                    continue
+                running.remove(entry)
                 free.append(place)
-                minutes = (time.time() - began) / 60
-                if status == 0:
-                    say(f"{datetime.now():%H:%M} {trial.folder.name} is finished, in {minutes:.1f} minutes")
-                else:
+                mark.close()
+                if process.returncode:
                     failed.append(trial)
-                    words = trial.last_words() or f"exit status {status}"
-                    say(f"{datetime.now():%H:%M} {trial.folder.name} failed after {minutes:.1f} minutes: {words}")
+                failure = f"failed: {trial.last_words() or f'exit status {process.returncode}'}"
+                _tell(trial, failure if process.returncode else "is finished")
     finally:
         signal.signal(signal.SIGTERM, before)
         # `hicra train` ends all that it launched.
-        for _, process, _, _ in running.values():
+        for _, process, _, _ in running:
             process.terminate()
-        for _, process, mark, _ in running.values():
+        for _, process, _, _ in running:
             process.wait()
-            mark.close()
     return failed
+
+
+def _tell(trial: Trial, what: str) -> None:
+    say(f"{datetime.now():%H:%M:%S} {trial.folder.name} {what}")
 
 
 def _claim(trial: Trial) -> IO[Any] | None:

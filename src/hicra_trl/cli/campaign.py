@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ class CampaignArguments(Checked):
         only (`int`, *optional*):
             Train this run alone, counted from 0: a task of a SLURM array.
         dry_run (`bool`, *optional*, defaults to `False`):
-            Say what it costs and can show, with the plan of the first condition, and stop.
+            Say what it costs and what it can show, and stop.
     """
 
     folder: Name
@@ -131,7 +132,7 @@ def show(args: ShowArguments) -> None:
 def campaign(args: CampaignArguments) -> int:
     """Checks every condition, says what is to come, trains what is not finished, and returns the exit status."""
     # Imported here: who only shows results does not wait for what trains.
-    from ..analysis.campaign import Campaign, find
+    from ..analysis.campaign import Campaign
     from ..claims.campaign import record, run_trials
 
     recipes = read_conditions(args)
@@ -145,8 +146,9 @@ def campaign(args: CampaignArguments) -> int:
 
         def recipe(trial: "Trial") -> Path:
             file = Path(scratch, f"{trial.folder.name}.yaml")
-            given = {**recipes[trial.condition], "seed": trial.seed, "output_dir": str(trial.folder)}
-            file.write_text(yaml.safe_dump(given))
+            file.write_text(
+                yaml.safe_dump({**recipes[trial.condition], "seed": trial.seed, "output_dir": str(trial.folder)})
+            )
             return file
 
         jobs: dict[str, Job] = {}
@@ -160,41 +162,43 @@ def campaign(args: CampaignArguments) -> int:
         if args.dry_run:
             return 0
         failed = run_trials(left, recipe, _places(args.jobs))
-    if args.only is None:
-        found = find(everything)
-        print(f"\n{found.text()}\n\nreport: {found.write_page(everything.folder / 'report.html')}")
+    # Read anew: more is finished now.
+    if args.only is None and any(Campaign.read(args.folder).runs.values()):
+        print()
+        show(ShowArguments(args.folder))
     return int(bool(failed))
 
 
 def read_conditions(args: CampaignArguments) -> dict[str, dict[str, Any]]:
     """The fields of each condition; raises `ValueError` for a campaign that makes no sense."""
     if not args.conditions or not args.seeds:
-        raise ValueError(f"expected seeds and conditions, got {len(args.seeds)} and {len(args.conditions)}")
+        raise ValueError(f"expected conditions and seeds, got {len(args.conditions)} and {len(args.seeds)}")
     if len({*args.seeds}) < len(args.seeds):
         raise ValueError(f"seeds must be different, got {args.seeds}")
     recipes = {}
     for name, given in args.conditions.items():
         if not _NAME.fullmatch(name):
             raise ValueError(
-                f"a condition's name is a folder's: expected letters, digits, '-', '_' and '.', got {name!r}"
+                f"a condition's name is part of a folder's: expected letters, digits and _.+-, got {name!r}"
             )
         if not isinstance(given, dict | None):
             raise ValueError(f"condition {name} must be a mapping of a recipe and what overrides it, got {given!r}")
-        fields = {**args.overrides, **(given or {})}
-        if own := sorted({"seed", "output_dir"} & fields.keys()):
+        changes = {**args.overrides, **(given or {})}
+        if own := sorted({"seed", "output_dir"} & changes.keys()):
             raise ValueError(f"condition {name} sets {' and '.join(own)}: expected the campaign to")
-        if not isinstance(fields.get("recipe"), str):
-            raise ValueError(f"condition {name} must name a recipe, got {fields.get('recipe')!r}")
-        file = with_recipe_file(["--config", fields.pop("recipe")])[1]
+        if not isinstance(file := changes.pop("recipe", None), str):
+            raise ValueError(f"condition {name} must name a recipe, got {file!r}")
+        file = with_recipe_file(["--config", file])[1]
         check_keys(file)
-        recipes[name] = {**yaml.safe_load(Path(file).read_text(encoding="utf-8")), **fields}
+        recipes[name] = {**yaml.safe_load(Path(file).read_text(encoding="utf-8")), **changes}
     return recipes
 
 
 def _public(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """What is recorded of a recipe: no secrets."""
-    kept = {name: value for name, value in recipe.items() if name != "env" and not name.endswith("_token")}
-    return json.loads(json.dumps({**kept, "seed": None, "output_dir": None}, default=str))
+    """What is recorded of a recipe, without secrets."""
+    ours = ("seed", "output_dir", "env")
+    kept = {name: value for name, value in recipe.items() if name not in ours and not name.endswith("_token")}
+    return json.loads(json.dumps(kept, default=str))
 
 
 def _checked(trial: "Trial", recipe: Path, is_dry: bool) -> "tuple[Job, dict[str, Any]]":
@@ -202,36 +206,35 @@ def _checked(trial: "Trial", recipe: Path, is_dry: bool) -> "tuple[Job, dict[str
     from . import train
 
     environment = dict(os.environ)
-    argv = ["--config", str(recipe), *(["--dry_run"] if is_dry else [])]
     try:
-        job = train.parse(argv, f"{PROG}: condition {trial.condition}")
-        ready = train.resolve(job)
-        # What has begun was checked, and goes on with what it left.
+        argv = ["--config", str(recipe), *(["--dry_run"] if is_dry else [])]
+        asked = train.parse(argv, f"{PROG}: condition {trial.condition}")
+        job = train.resolve(asked)
+        # What has begun was checked then, and goes on with what it left.
         if not trial.folder.exists():
-            train.check(ready)
+            train.check(job)
     except (ValueError, OSError) as error:
         raise ValueError(f"condition {trial.condition}: {error}") from error
     finally:
         # A recipe's `env` is of its own runs.
         os.environ.clear()
         os.environ.update(environment)
-    return ready, {name: value for name, value in ready.recipe.items() if value != job.recipe.get(name)}
+    return job, {name: value for name, value in job.recipe.items() if value != asked.recipe.get(name)}
 
 
 def _check_paired(jobs: "Mapping[str, Job]") -> None:
     """Raises `ValueError` if conditions are the same, or differ in base or problems."""
     from ..data.prompts import DataArguments
 
-    (first, *_), recipes = [*jobs, ""], {name: {**job.recipe, "output_dir": None} for name, job in jobs.items()}
-    for name, recipe in recipes.items():
-        for field in (*_PAIRED, *(field.name for field in fields(DataArguments))):
-            if recipe[field] != recipes[first][field]:
-                raise ValueError(
-                    f"conditions {first} and {name} differ in {field} ({recipes[first][field]!r} and "
-                    f"{recipe[field]!r}): expected the same base and problems, runs are compared seed by seed"
-                )
-        if same := [other for other in recipes if other != name and recipes[other] == recipe]:
-            raise ValueError(f"conditions {name} and {same[0]} are the same: expected different ones")
+    recipes = {name: {**job.recipe, "output_dir": None, "seed": None} for name, job in jobs.items()}
+    paired = (*_PAIRED, *(field.name for field in fields(DataArguments)))
+    for (a, one), (b, other) in combinations(recipes.items(), 2):
+        if one == other:
+            raise ValueError(f"conditions {a} and {b} are the same: expected different ones")
+        if unlike := [f"{name} ({one[name]!r} and {other[name]!r})" for name in paired if one[name] != other[name]]:
+            raise ValueError(
+                f"conditions {a} and {b} differ in {', '.join(unlike)}: expected the same base and problems"
+            )
 
 
 def _places(jobs: int) -> list[dict[str, str]]:
@@ -240,38 +243,27 @@ def _places(jobs: int) -> list[dict[str, str]]:
 
     if jobs == 1:
         return [{}]
-    threads = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(_threads(jobs))}
-    gpus = [str(gpu) for gpu in range(torch.cuda.device_count())]
-    if os.environ.get("CUDA_VISIBLE_DEVICES"):
-        gpus = os.environ["CUDA_VISIBLE_DEVICES"].split(",")
-    share = [{"CUDA_VISIBLE_DEVICES": ",".join(gpus[i % len(gpus) :: jobs])} if gpus else {} for i in range(jobs)]
-    return [threads | gpus for gpus in share]
-
-
-def _threads(jobs: int) -> int:
-    return max(1, len(os.sched_getaffinity(0)) // jobs)
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, len(os.sched_getaffinity(0)) // jobs))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(torch.cuda.device_count())))
+    gpus = visible.split(",")
+    shares = [",".join(gpus[i % len(gpus) :: jobs]) for i in range(jobs)]
+    return [{"OMP_NUM_THREADS": threads, **({"CUDA_VISIBLE_DEVICES": share} if share else {})} for share in shares]
 
 
 def _announcement(
     args: CampaignArguments, asked: "Campaign", everything: "Campaign", jobs: "Mapping[str, Job]", num_left: int
 ) -> str:
     """What is to come: what it costs, which difference it can show, and how much each condition moves."""
-    from ..analysis.campaign import PLANNING, mass_moved
-
-    planning = [value for of in everything.values(PLANNING).values() for value in of.values()]
-    header = ["", "steps", "completions of a run", "tokens at most", "advantage mass moved"]
-    rows = [
-        [name, *_length(job), mass_moved(job.recipe, fmean(planning) if planning else None)]
-        for name, job in jobs.items()
-    ]
+    planning = [value for of in everything.values("hicra/planning_fraction").values() for value in of.values()]
+    rows = [["", "steps", "completions of a run", "tokens at most", "advantage mass moved"]]
+    rows += [[name, *_length(job), _mass_moved(job.config.alpha, planning)] for name, job in jobs.items()]
     lines = {
         "runs": f"{len(asked.conditions)} conditions x {len(asked.seeds)} seeds = {len(asked.trials)} runs in "
         f"{asked.folder}, {num_left} to train" + (f", {args.jobs} side by side" if args.jobs > 1 else ""),
         "time": _time(everything, num_left, args.jobs),
         "can show": _can_show(args.spread, asked, everything),
     }
-    text = labelled(lines, width=119)
-    return text + (f"\n\n{table([header, *rows])}" if rows else "")
+    return labelled(lines, width=119) + (f"\n\n{table(rows)}" if jobs else "")
 
 
 def _length(job: "Job") -> list[str]:
@@ -280,10 +272,16 @@ def _length(job: "Job") -> list[str]:
 
     config = job.config
     if config.max_steps <= 0:
-        return [f"{config.num_train_epochs:g} epochs", "", ""]
+        return [f"{config.num_train_epochs:g} epochs", "not known", "not known"]
     sampled = config.max_steps * batch_record(config)["completions_per_step"] // config.num_iterations
     longest = config.extended_completion_length or config.max_completion_length or 0
     return [str(config.max_steps), f"{sampled:,}", f"{sampled * longest:,}"]
+
+
+def _mass_moved(alpha: float, planning: list[float]) -> str:
+    if not alpha:
+        return "none"
+    return f"about {alpha * fmean(planning):.1%}" if planning else f"about {alpha:g} x share of planning tokens"
 
 
 def _time(everything: "Campaign", num_left: int, jobs: int) -> str:
@@ -304,13 +302,13 @@ def _can_show(given: float | None, asked: "Campaign", everything: "Campaign") ->
 
     seeds, others = len(asked.seeds), len(asked.conditions) - 1
     if seeds == 1 or not others:
-        return f"no difference: {seeds} seed{'s' * (seeds > 1)}, {others + 1} condition{'s' * (others > 0)}"
+        return "no difference: expected two seeds and two conditions"
     spread, source = given, "as given"
-    if given is None:
+    if spread is None:
         if (found := pooled_spread(everything.values(everything.main), next(iter(asked.conditions)))) is None:
             return "not known: expected spread, or two finished seeds of two conditions"
-        spread, source = found[0], f"of {found[1]} differences in {everything.main} of finished runs"
-    text = f"a true difference of {smallest_difference(spread, seeds):.3g}, four times out of five"
+        spread, source = found[0], f"that of {found[1]} differences in {everything.main} of finished runs"
+    text = f"a true difference of {smallest_difference(spread, seeds):.2g}, four times out of five"
     if others > 1:
-        text += f" ({smallest_difference(spread, seeds, others):.3g} with Holm's correction for {others} comparisons)"
-    return f"{text}: a paired t-test over {seeds} seeds, whose differences spread by {spread:.3g}, {source}"
+        text += f" ({smallest_difference(spread, seeds, others):.2g} as one of {others}, by Holm's correction)"
+    return f"{text}: paired t-test over {seeds} seeds, with a spread of {spread:.2g} between them, {source}"
