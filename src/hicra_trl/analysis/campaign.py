@@ -132,7 +132,7 @@ class Campaign:
 @dataclass(frozen=True)
 class Row:
     """
-    A metric at the end of a condition. What a single seed cannot say is `None`, and what a baseline has not.
+    A metric at the end of a condition. What a baseline has not is `None`, and what seeds cannot say that do not spread.
 
     Attributes:
         metric, condition (`str`):
@@ -315,9 +315,9 @@ def _rows(campaign: Campaign, metrics: Sequence[str], baseline: str) -> list[Row
             if len(differences):
                 mean, half = mean_and_interval(differences)
                 row = replace(row, difference=mean, difference_half=half)
-            if len(differences) > 1:
+            if (p_value := paired_p_value(differences)) is not None:
                 detectable = smallest_difference(differences.std(ddof=1), len(differences))
-                row = replace(row, p_value=paired_p_value(differences), detectable=detectable)
+                row = replace(row, p_value=p_value, detectable=detectable)
             rows.append(row)
     corrected = iter(holm([row.p_value for row in rows if row.p_value is not None]))
     return [row if row.p_value is None else replace(row, corrected_p_value=next(corrected)) for row in rows]

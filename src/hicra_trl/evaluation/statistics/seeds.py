@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -19,9 +20,10 @@ def paired_differences(a: Mapping[int, float], b: Mapping[int, float]) -> np.nda
     return np.array([a[seed] - b[seed] for seed in a if seed in b])
 
 
-def paired_p_value(differences: np.ndarray) -> float:
+def paired_p_value(differences: np.ndarray) -> float | None:
     """
-    Of a t-test of two or more paired differences.
+    Of a t-test of paired differences; `None` where they do not spread, as a single one or a few of coarse values, of
+    which no test can say how far they are from chance.
 
     Example:
 
@@ -30,9 +32,9 @@ def paired_p_value(differences: np.ndarray) -> float:
     0.057
     ```
     """
+    if len(differences) < 2 or np.allclose(differences, differences[0], rtol=1e-9, atol=0):
+        return None
     mean, spread = differences.mean(), differences.std(ddof=1)
-    if not spread:
-        return float(mean == 0)
     return float(2 * stdtr(len(differences) - 1, -abs(mean) / spread * len(differences) ** 0.5))
 
 
@@ -63,7 +65,7 @@ def _in_spreads(num_seeds: int, comparisons: int) -> float:
     critical = stdtrit(num_seeds - 1, 1 - (1 - LEVEL) / 2 / comparisons)
     # Over the spreads that samples have, by quantiles: scipy's noncentral t is no number in its tails.
     limits = critical * np.sqrt(chdtri(num_seeds - 1, _QUANTILES) / (num_seeds - 1))
-    shift = brentq(lambda shift: float(ndtr(shift - limits).mean()) - POWER, 0, 10 + limits.max())
+    shift: Any = brentq(lambda shift: float(ndtr(shift - limits).mean()) - POWER, 0, 10 + limits.max())
     return float(shift) / num_seeds**0.5
 
 
