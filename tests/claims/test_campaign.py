@@ -11,21 +11,14 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from claims.campaigns import assert_refused, write_campaign
+from conftest import REPOSITORY
 from hicra_trl.analysis.campaign import Trial
 from hicra_trl.claims.campaign import _claim
-from hicra_trl.cli.main import main
-from training.tiny_run import assert_equal, environment, results, write_recipe
+from training.tiny_run import assert_equal, environment, results
 
 
-CONDITIONS = {"grpo": {"alpha": 0.0}, "hicra": {}}
 BROKEN = {"env": {"TROUBLE": "error", "TROUBLED_STEP": "3"}}
-
-
-def write_campaign(folder, model_folder, lexicon_file, **fields):
-    """A campaign of the tiny run, in a folder that has its data."""
-    write_recipe(folder, model_folder, lexicon_file)
-    campaign = {"folder": "runs", "overrides": {"recipe": "recipe.yaml"}, "conditions": CONDITIONS, **fields}
-    (folder / "campaign.yaml").write_text(yaml.safe_dump(campaign, sort_keys=False))
 
 
 def command(*argv):
@@ -119,53 +112,6 @@ def test_a_run_that_goes_on_without_its_campaign_is_not_begun_again(tmp_path):
     assert _claim(trial) is not None
 
 
-WRONG = {
-    "no such recipe": ({"conditions": {"a": {"recipe": "no.yaml"}}}, "no recipe at no.yaml"),
-    "no recipe": ({"conditions": {"a": {"alpha": 0}}, "overrides": {}}, "condition a must name a recipe, got None"),
-    "unknown field": (
-        {"conditions": {"a": {"alhpa": 0.1}}},
-        "condition a: the recipe has fields that are not known: alhpa",
-    ),
-    "unknown field of all": (
-        {"overrides": {"recipe": "recipe.yaml", "x": 1}},
-        "condition grpo: the recipe has fields",
-    ),
-    "wrong value": ({"conditions": {"a": {"alpha": 2.0}}}, "condition a: alpha must be in [0, 1), got 2.0"),
-    "wrong data": ({"overrides": {"recipe": "recipe.yaml", "dataset_name": "no.jsonl"}}, "condition grpo: no dataset"),
-    "same": ({"conditions": {"a": {}, "b": {"alpha": 0.4}}}, "conditions a and b are the same: expected different"),
-    "not paired": ({"conditions": {"a": {}, "b": {"data_seed": 3}}}, "conditions a and b differ in data_seed"),
-    "no conditions": ({"conditions": {}}, "expected conditions and seeds, got 0 and 2"),
-    "no seeds": ({"seeds": []}, "expected conditions and seeds, got 2 and 0"),
-    "a seed twice": ({"seeds": [1, 1]}, "seeds must be different, got [1, 1]"),
-    "negative seed": ({"seeds": [-1]}, "seeds must be at least 0, got [-1]"),
-    "no jobs": ({"jobs": 0}, "jobs must be at least 1, got 0"),
-    "no run": ({"only": 4}, "only must be below 4, the number of runs, got 4"),
-    "a name that is a path": ({"conditions": {"../a": {}}}, "a condition's name is part of a folder's"),
-    "no mapping": ({"conditions": {"a": "recipe.yaml"}}, "condition a must be a mapping"),
-    "its own field": ({"conditions": {"a": {"seed": 3}}}, "condition a sets seed: expected the campaign to"),
-    "unknown": ({"condition": {}}, "the recipe has fields that are not known: condition"),
-    "accuracy": ({"accuracies": [60]}, "accuracies must be in [0, 1], got [60]"),
-    "spread": ({"spread": 0.0}, "spread must be above 0, got 0.0"),
-}
-
-
-@pytest.mark.parametrize(("fields", "message"), WRONG.values(), ids=WRONG)
-def test_wrong_campaigns_get_one_line_before_anything_starts(
-    fields, message, model_folder, lexicon_file, tmp_path, monkeypatch, capsys
-):
-    write_campaign(tmp_path, model_folder, lexicon_file, **{"seeds": [1, 2], **fields})
-    assert_refused(tmp_path, message, monkeypatch, capsys)
-
-
-def test_a_condition_that_is_there_twice_is_refused(model_folder, lexicon_file, tmp_path, monkeypatch, capsys):
-    write_campaign(tmp_path, model_folder, lexicon_file, seeds=[1])
-    with (tmp_path / "campaign.yaml").open("a") as file:
-        file.write("conditions: {a: {}, a: {alpha: 0.1}}\n")
-    assert_refused(tmp_path, "the recipe has fields more than once: conditions", monkeypatch, capsys)
-    (tmp_path / "campaign.yaml").write_text("folder: runs\nseeds: [1]\nconditions: {a: {}, a: {alpha: 0.1}}\n")
-    assert_refused(tmp_path, "the recipe has fields more than once: a", monkeypatch, capsys)
-
-
 def test_runs_of_another_recipe_are_not_taken_for_these(whole, monkeypatch, capsys):
     campaign = yaml.safe_load((whole.folder / "campaign.yaml").read_text())
     campaign["conditions"]["hicra"] = {"learning_rate": 1.0}
@@ -176,12 +122,20 @@ def test_runs_of_another_recipe_are_not_taken_for_these(whole, monkeypatch, caps
     assert (whole.folder / "runs/campaign.json").read_text() == before
 
 
-def assert_refused(folder, message, monkeypatch, capsys):
-    monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(os.path.join(os.path.dirname(__file__), "..", "training"))
-    there = sorted(folder.rglob("*"))
-    with pytest.raises(SystemExit) as ended:
-        main(["campaign", "--config", "campaign.yaml"])
-    shown = capsys.readouterr().err
-    assert ended.value.code == 2 and message in shown and shown.count("\n") == 1, shown
-    assert sorted(folder.rglob("*")) == there
+def test_a_task_of_a_slurm_array_trains_one_run(model_folder, lexicon_file, tmp_path):
+    write_campaign(tmp_path, model_folder, lexicon_file, seeds=[1, 2])
+    # What SLURM has on its nodes: it starts the command.
+    (tmp_path / "srun").write_text('#!/bin/sh\nexec "$@"\n')
+    (tmp_path / "hicra").write_text(f'#!/bin/sh\nexec {sys.executable} -m hicra_trl.cli.main "$@"\n')
+    for name in ("srun", "hicra"):
+        (tmp_path / name).chmod(0o755)
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    argv = ["bash", REPOSITORY / "slurm" / "campaign.sbatch", "--config", "campaign.yaml", "--dry_run"]
+    variables = environment(PATH=path, SLURM_ARRAY_TASK_ID="1")
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, env=variables)
+    assert done.returncode == 0, done.stderr
+    assert "4 runs in runs, 1 to train" in done.stdout
+    over = subprocess.run(
+        argv, capture_output=True, text=True, cwd=tmp_path, env=variables | {"SLURM_ARRAY_TASK_ID": "4"}
+    )
+    assert over.returncode == 2 and "only must be below 4, the number of runs, got 4" in over.stderr

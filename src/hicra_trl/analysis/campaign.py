@@ -82,7 +82,8 @@ class Campaign:
         file = Path(folder, CAMPAIGN_FILE)
         if not file.is_file():
             raise ValueError(f"no campaign at {folder}: expected a folder with {CAMPAIGN_FILE}, of 'hicra campaign'")
-        return cls(Path(folder), **read_mapping(file, conditions=dict, seeds=list, accuracies=list))
+        recorded = read_mapping(file, conditions=dict, seeds=list, accuracies=list)
+        return cls(Path(folder), recorded["conditions"], recorded["seeds"], recorded["accuracies"])
 
     @cached_property
     def trials(self) -> list[Trial]:
@@ -132,7 +133,7 @@ class Campaign:
 @dataclass(frozen=True)
 class Row:
     """
-    A metric at the end of a condition. What a baseline has not is `None`, and what seeds cannot say that do not spread.
+    A metric at the end of a condition. `None` is what a baseline has not, and what its seeds cannot say.
 
     Attributes:
         metric, condition (`str`):

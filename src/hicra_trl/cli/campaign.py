@@ -152,7 +152,8 @@ def campaign(args: CampaignArguments) -> int:
             return file
 
         jobs: dict[str, Job] = {}
-        for trial in left:
+        # All conditions, to see that they are paired; where nothing is left to train, nothing has to be right.
+        for trial in (*left, *asked.trials) if left else ():
             if trial.condition not in jobs:
                 jobs[trial.condition], made = _checked(trial, recipe(trial), args.dry_run)
                 recipes[trial.condition] |= made
