@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.test_campaign import leave_campaign
+from analysis.test_findings import leave_campaign
 from claims.campaigns import assert_refused, write_campaign
 from hicra_trl.analysis.campaign import Campaign
 from hicra_trl.cli.campaign import _can_show, _mass_moved, _places, _time

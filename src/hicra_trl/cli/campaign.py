@@ -122,7 +122,8 @@ def run(argv: list[str]) -> int:
 
 def show(args: ShowArguments) -> None:
     """Prints what the finished runs amount to, and writes the page."""
-    from ..analysis.campaign import Campaign, find
+    from ..analysis.campaign import Campaign
+    from ..analysis.findings import find
 
     found = find(Campaign.read(args.folder), args.baseline, args.accuracies)
     page = found.write_page(args.output or Path(args.folder, "report.html"))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from analysis.run_folders import leave_run
-from hicra_trl.analysis.campaign import Campaign, find
+from hicra_trl.analysis.campaign import Campaign
+from hicra_trl.analysis.findings import find
 
 
 ACCURACY = "held_out/pass_at_1"
