@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import yaml
 
@@ -109,7 +111,15 @@ def test_a_run_that_goes_on_without_its_campaign_is_not_begun_again(tmp_path):
     assert _claim(trial) is None
     child.kill()
     child.wait()
-    assert _claim(trial) is not None
+    _claim(trial).close()
+    # Where `hicra train` was killed too, what it launched may go on.
+    trial.folder.mkdir()
+    process = {"host": socket.gethostname(), "id": os.getpid(), "created": psutil.Process().create_time()}
+    manifest = {"finished": None, "model": {}, "process": process, "resumed": []}
+    (trial.folder / "manifest.json").write_text(json.dumps(manifest))
+    assert _claim(trial) is None
+    (trial.folder / "manifest.json").write_text(json.dumps({**manifest, "process": {**process, "created": 0.0}}))
+    _claim(trial).close()
 
 
 def test_runs_of_another_recipe_are_not_taken_for_these(whole, monkeypatch, capsys):

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -127,13 +126,17 @@ def _claim(trial: Trial) -> IO[Any] | None:
     """A file that is locked while the run is trained; `None` if another process trains it."""
     trial.folder.parent.mkdir(parents=True, exist_ok=True)
     mark = open(trial.folder.with_name(f".{trial.folder.name}.lock"), "w")  # noqa: SIM115
-    with suppress(ValueError):
+    try:
         lock(mark, "campaign")
-        manifest = read_manifest(trial.folder) if (trial.folder / MANIFEST_FILE).is_file() else None
-        if manifest is None or not is_running([manifest, *manifest["resumed"]][-1]["process"]):
-            return mark
-    mark.close()
-    return None
+    except ValueError:
+        mark.close()
+        return None
+    if (trial.folder / MANIFEST_FILE).is_file():
+        manifest = read_manifest(trial.folder)
+        if is_running([manifest, *manifest["resumed"]][-1]["process"]):
+            mark.close()
+            return None
+    return mark
 
 
 def _start(trial: Trial, recipe: Path, environment: Mapping[str, str], mark: IO[Any]) -> "subprocess.Popen[bytes]":
