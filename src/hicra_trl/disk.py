@@ -50,12 +50,12 @@ def check_own(path: str | Path, mark: str) -> None:
         raise ValueError(f"{path} is there already, and not from this command: expected a new file")
 
 
-def lock(file: IO[Any], who: str) -> None:
-    """Locks an open file until it is closed; raises `ValueError` if another `who` has locked it."""
+def lock(file: IO[Any], who: str, wait: bool = False) -> None:
+    """Locks an open file until it is closed; raises `ValueError` if another `who` has locked it, or waits for that."""
     # Some network file systems have no locks.
     with suppress(OSError):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise ValueError(f"{file.name} is in use: another {who} writes there") from None
 

@@ -238,8 +238,8 @@ WRONG = [
     (["highlight", "--input", "RECIPE", "--limit", "0"], "hicra highlight: limit must be at least 1, got 0"),
     (
         ["unknown"],
-        "hicra: unknown command 'unknown', expected one of train, mine, lexicon, eval, playground, export, plot, "
-        "view, health, judge, highlight",
+        "hicra: unknown command 'unknown', expected one of train, mine, lexicon, eval, playground, campaign, export, "
+        "plot, view, health, judge, highlight",
     ),
 ]
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from trl import ModelConfig
 
+from hicra_trl.cli.campaign import CampaignArguments
 from hicra_trl.cli.export import ExportArguments
 from hicra_trl.cli.highlight import HighlightArguments
 from hicra_trl.cli.judge import AskArguments, JudgeArguments
@@ -29,13 +30,18 @@ COMMANDS = {
     "eval": (EvalArguments,),
     "mine": (CorpusArguments, MineArguments, MiningConfig),
     "lexicon": (LexiconArguments, CorpusArguments),
+    "campaign": (CampaignArguments,),
     "export": (ExportArguments,),
     "judge": (JudgeArguments, AskArguments),
     "view": (ViewArguments,),
     "highlight": (HighlightArguments,),
     "playground": (PlaygroundArguments,),
 }
-NEEDED = {"judge": {"judge": "exact"}, "eval": {"model": "m", "benchmarks": ["aime24"]}}
+NEEDED = {
+    "campaign": {"folder": "f", "seeds": [1], "conditions": {}},
+    "judge": {"judge": "exact"},
+    "eval": {"model": "m", "benchmarks": ["aime24"]},
+}
 TRAINING = {"output_dir": "run", "use_cpu": True, "report_to": "none"}
 # What is wrong inside of a mapping, TRL and Transformers say so.
 ELSEWHERE = (TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError, ImportError)

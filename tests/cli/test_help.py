@@ -13,6 +13,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import pytest
 from trl import ModelConfig
 
+from hicra_trl.cli.campaign import CampaignArguments, ShowArguments
 from hicra_trl.cli.export import ExportArguments
 from hicra_trl.cli.help import DATACLASSES, FOR_LATER, TO_KNOW, described, documented, help_page
 from hicra_trl.cli.highlight import HighlightArguments
@@ -37,6 +38,7 @@ PARSED = {
     "lexicon": (LexiconArguments, CorpusArguments),
     "eval": (EvalArguments,),
     "playground": (PlaygroundArguments,),
+    "campaign": (CampaignArguments, ShowArguments),
     "export": (ExportArguments,),
     "plot": (PlotArguments,),
     "health": (),

@@ -66,6 +66,13 @@ def test_a_method_looks_the_same_in_all_panels_and_kinds_differ_in_style():
     assert [text.get_text() for text in figure.legends[0].texts] == ["HICRA", "GRPO"]
 
 
+def test_twelve_methods_look_different():
+    names = ["grpo", "HICRA", *"abcdefghij"]
+    [axis] = draw([Panel("A", "nats", [line(name, s=([1], [1.0])) for name in names])]).axes
+    looks = [(drawn.get_color(), drawn.get_marker()) for drawn in axis.lines if len(drawn.get_xdata())]
+    assert len({*looks}) == len(looks) == 12 and looks[0] == ("#0072B2", "o")
+
+
 def test_a_method_is_named_once_with_its_seeds_and_no_panel_is_empty():
     panels = [
         Panel("A", "nats", [line("GRPO", s=([1], [1.0]))]),

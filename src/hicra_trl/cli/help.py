@@ -24,6 +24,7 @@ DATACLASSES = {
     "lexicon": "hicra_trl.cli.lexicon.LexiconArguments hicra_trl.grams.mining.corpus.CorpusArguments",
     "eval": "hicra_trl.evaluation.settings.EvalArguments",
     "playground": "hicra_trl.cli.playground.PlaygroundArguments",
+    "campaign": "hicra_trl.cli.campaign.CampaignArguments hicra_trl.cli.campaign.ShowArguments",
     "export": "hicra_trl.cli.export.ExportArguments",
     "plot": "hicra_trl.cli.plot.PlotArguments",
     "view": "hicra_trl.cli.view.ViewArguments",

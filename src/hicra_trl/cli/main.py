@@ -14,6 +14,7 @@ COMMANDS = {
     "lexicon": "show, check, compare, publish a lexicon of strategic grams, or test how much depends on it",
     "eval": "evaluate a model on the paper's benchmarks, show the results, or compare two evaluations",
     "playground": "pretrain a tiny reasoner, train it with GRPO and HICRA, and compare: minutes on two CPU cores",
+    "campaign": "train conditions x seeds of any recipe, paired, and say what the seeds can show",
     "export": "make one plain folder of a run's model: adapters merged, shards put together; push it to the Hub",
     "plot": "draw the paper's figures from the folders of runs",
     "view": "browse a run's rollouts token by token, or those of two runs side by side, in an HTML page",

@@ -68,7 +68,7 @@ def parse(
     try:
         argv = with_recipe_file(argv)
         if "--config" in argv:
-            _check_keys(argv[argv.index("--config") + 1])
+            check_keys(argv[argv.index("--config") + 1])
         *parsed, from_recipe, remaining = parser.parse_args_and_config(
             argv, return_remaining_strings=True, separate_remaining_strings=True
         )
@@ -82,16 +82,19 @@ def parse(
     return (*parsed, remaining)
 
 
-def _check_keys(recipe: str) -> None:
+def check_keys(recipe: str) -> None:
     """Raises `ValueError` if a recipe is no mapping, or names a field twice, of which YAML takes the last."""
     node = yaml.compose(Path(recipe).read_text(encoding="utf-8"), yaml.SafeLoader)
     if not isinstance(node, yaml.MappingNode):
         raise ValueError(f"{recipe} is no recipe: expected a mapping of fields to values")
-    names = [str(key.value) for key, _ in node.value]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"the recipe has fields more than once: {', '.join(twice)}")
     if wrong := [str(key.value) for key, _ in node.value if key.tag != "tag:yaml.org,2002:str"]:
         raise ValueError(f"the recipe has fields that are not known: {', '.join(wrong)}")
+    inner = [node]
+    for node in inner:
+        names = [str(key.value) for key, _ in node.value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"the recipe has fields more than once: {', '.join(twice)}")
+        inner += [value for _, value in node.value if isinstance(value, yaml.MappingNode) and value not in inner]
 
 
 def run_command(

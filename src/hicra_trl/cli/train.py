@@ -106,7 +106,7 @@ def run(argv: list[str]) -> int:
     return launch(ready)
 
 
-def parse(argv: list[str]) -> Job:
+def parse(argv: list[str], prog: str = PROG) -> Job:
     """What the command line means; raises `ValueError` or `OSError` where it means nothing."""
     argv = separated(argv)
     command = ["hicra", "train", *argv]
@@ -114,11 +114,11 @@ def parse(argv: list[str]) -> Job:
     for flag, value in (("--resume", "the folder of a run"), ("--accelerate_config", "a path or a name")):
         if argv[-1] == flag:
             raise ValueError(f"{flag} needs {value}")
-    asked, argv = one_line_parser((LaunchArguments,), PROG).parse_args_into_dataclasses(argv, True)
+    asked, argv = one_line_parser((LaunchArguments,), prog).parse_args_into_dataclasses(argv, True)
     check_fields(asked)
     if asked.resume is not None:
         argv = _resume(Path(asked.resume), argv)
-    run_args, settings, model_args, flags = parse_fields((RunArguments, Settings, ModelConfig), argv, PROG)
+    run_args, settings, model_args, flags = parse_fields((RunArguments, Settings, ModelConfig), argv, prog)
     if "--config" in argv:
         # Functions of the user's own may lie beside the recipe, wherever it is run from.
         folder = Path(argv[argv.index("--config") + 1]).parent

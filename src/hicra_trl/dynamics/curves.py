@@ -171,9 +171,10 @@ def themed() -> AbstractContextManager[None]:
 def _looks(panels: Sequence[Panel]) -> dict[str, tuple[str, str]]:
     """Colour and marker of each method."""
     methods = dict.fromkeys(line.method for panel in panels for line in panel.lines)
-    others = [method for method in methods if method not in _FIXED]
-    free = {method: _OTHERS[i % len(_OTHERS)] for i, method in enumerate(others)}
-    return {method: _FIXED.get(method) or free[method] for method in methods}
+    others, count = [method for method in methods if method.upper() not in _FIXED], len(_OTHERS)
+    # When the colours begin again, the markers have moved on by one.
+    free = {method: (_OTHERS[i % count][0], _OTHERS[(i + i // count) % count][1]) for i, method in enumerate(others)}
+    return {method: _FIXED.get(method.upper()) or free[method] for method in methods}
 
 
 def _draw(axis: "Axes", panel: Panel, looks: Mapping[str, tuple[str, str]]) -> None:

@@ -10,7 +10,7 @@ import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ..analysis.comparison import OUTCOMES_FILE, read_outcomes
-from ..disk import write_whole
+from ..disk import lock, write_whole
 from .evaluate import Summary, judge, sample
 from .pretrain import RECORD, PretrainConfig, pretrain
 from .traces import read_trace
@@ -42,8 +42,12 @@ def prepare(folder: str | Path = "runs/playground", config: PretrainConfig | Non
     """Pretrains the base and writes the problems into `folder`, unless they are there already."""
     config = config or PretrainConfig()
     world = World.at(folder)
-    write_problems(world.train.parent, config.seed)
-    pretrain(world.model, config)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    # Runs that begin side by side make one base.
+    with Path(folder, ".lock").open("w") as file:
+        lock(file, "playground", wait=True)
+        write_problems(world.train.parent, config.seed)
+        pretrain(world.model, config)
     return world
 
 

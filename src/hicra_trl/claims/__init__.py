@@ -1,0 +1,1 @@
+"""Whether what the paper claims holds: campaigns of conditions and seeds."""
