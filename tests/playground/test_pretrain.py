@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from hicra_trl.playground import PHRASES, Policy, PretrainConfig, judge, pretrain, sample
 from hicra_trl.playground.pretrain import RECORD, _texts
 from hicra_trl.playground.world import split_problems
+from hicra_trl.playground.worlds import PLAYGROUND
 
 
 TINY = PretrainConfig(hidden_size=32, num_layers=1, intermediate_size=32, steps=3, batch_size=4)
@@ -52,7 +53,7 @@ def test_same_config_gives_the_same_weights(base, tmp_path):
 def test_no_held_out_problem_is_pretrained_on_even_with_new_targets():
     config = PretrainConfig()
     training, held_out = ({problem.prompt for problem in problems} for problems in split_problems(config.seed))
-    texts = _texts(config, config.drill, random.Random(0), 5000, new_targets=1.0)
+    texts = _texts(PLAYGROUND, config, config.drill, random.Random(0), 5000, new_targets=1.0)
     prompts = {prompt for prompt, _ in texts}
     assert not prompts & held_out
     assert len(prompts - training) > 1000

@@ -4,19 +4,19 @@ Every problem is one product of two of the numbers, plus or minus the other two.
 tries both signs of both numbers:
 
     Using 9, 7, 4 and 3, make 56.
-    Start by 9 * 7 = 63. 63 + 4 = 67, 67 + 3 = 70, 67 - 3 = 64, 56 missed. 63 - 4 = 59, 59 + 3 = 62, 59 - 3 = 56,
-    56 reached. Therefore \\boxed{9 * 7 - 4 - 3}
+    Start by 9 * 7 = 63. 63 + 4 = 67. 67 + 3 = 70, 56 missed. 67 - 3 = 64, 56 missed. 63 - 4 = 59. 59 + 3 = 62,
+    56 missed. 59 - 3 = 56, 56 reached. Therefore \\boxed{9 * 7 - 4 - 3}
 
 Most problems yield to one move alone. The size of the target hints at it and does not tell it; a move that fails costs
-nine steps, and the length of a completion leaves room for three moves.
+eleven steps, and the length of a completion leaves room for three moves.
 """
 
 import itertools
 import random
 import re
-from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from hicra_trl.rewards import extract_boxed
 
@@ -44,6 +44,7 @@ PHRASES = {
 BACKTRACK = ("but wait", "hold on", "that can't be right", "let's try a different angle")
 CONCLUDE = ("therefore", "so", "thus", "we can conclude")
 GIVE_UP = ("this approach isn't working", "what am i missing?", "this isn't leading anywhere")
+_MOVE_OF = {phrase: move for move, phrases in PHRASES.items() for phrase in phrases}
 OUTCOMES = (
     "correct",
     *(f"{kind}: {move}" for kind in ("strategy", "execution") for move in PAIRS),
@@ -139,6 +140,12 @@ def verify(answer: str, numbers: tuple[int, ...], target: int) -> bool:
     return used == sorted(numbers) and sum(terms) == target
 
 
+def order_reward(completions: list[str], numbers: list[list[int]], target: list[int], **kwargs: Any) -> list[float]:
+    """Reward function for TRL: 1.0 where the last balanced `\\boxed{}` solves the problem, else 0.0."""
+    problems = zip(map(extract_boxed, completions), map(tuple, numbers), target)
+    return [float(answer is not None and verify(answer, given, goal)) for answer, given, goal in problems]
+
+
 @dataclass(frozen=True)
 class OrderPolicy:
     """
@@ -149,7 +156,7 @@ class OrderPolicy:
             Probability of the move "largest first"; the others share the rest.
         give_up (`float`, *optional*, defaults to `0.5`):
             Probability of giving up after a move that failed.
-        slip (`float`, *optional*, defaults to `0.05`):
+        slip (`float`, *optional*, defaults to `0.1`):
             Probability of a wrong result in each operation.
         max_moves (`int`, *optional*, defaults to `3`):
             Moves after which the writer gives up.
@@ -157,7 +164,7 @@ class OrderPolicy:
 
     habit: float = 0.7
     give_up: float = 0.5
-    slip: float = 0.05
+    slip: float = 0.1
     max_moves: int = 3
 
 
@@ -170,7 +177,8 @@ class Attempt:
         move (`str`):
             The move that its phrase names.
         steps (`tuple[bool, ...]`):
-            Right or wrong: the product, then for each sign of the first number three operations and a verdict.
+            Right or wrong: the product, then for each sign of the first number an operation, and for each sign of
+            the second one an operation and a verdict.
         reached (`bool`):
             Whether the trace says that the target is reached.
         place (`tuple[int, int]`):
@@ -216,45 +224,70 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def write_trace(problem: OrderProblem, rng: random.Random, policy: OrderPolicy) -> str:
-    """Writes one completion for `problem`: every decision is drawn from `rng` with the probabilities of `policy`."""
-    sentences = []
+def draw_exercise(problem: OrderProblem, rng: random.Random) -> tuple[OrderProblem, str]:
+    """
+    The same numbers with a target that some move reaches, and the phrase of that move, which the writer goes on from.
+    As the phrase is no part of what is learned, an exercise teaches the procedure and not the choice.
+    """
+    move = rng.choice(list(PAIRS))
+    target = rng.choice(list(problem._values(move).values()))
+    return replace(problem, target=target), _sentence(_say(PHRASES[move], rng))
+
+
+def write_trace(problem: OrderProblem, rng: random.Random, policy: OrderPolicy, begin: str = "") -> str:
+    """
+    Writes one completion for `problem`: every decision is drawn from `rng` with the probabilities of `policy`. With a
+    phrase to `begin` with, what follows it.
+    """
+    return compose_trace(problem, rng, policy, begin)[0][len(begin) :]
+
+
+def compose_trace(
+    problem: OrderProblem, rng: random.Random, policy: OrderPolicy, begin: str = ""
+) -> tuple[str, list[tuple[str, tuple[bool, ...]]]]:
+    """A completion, and what was meant by it: each move, with its steps right or wrong."""
+    sentences, meant = [], []
     moves, habit = list(PAIRS), policy.habit
     weights = [habit, *[(1 - habit) / (len(moves) - 1)] * (len(moves) - 1)]
     for count in range(policy.max_moves):
-        move = rng.choices(moves, weights)[0]
+        phrase = begin if begin and not count else _say(PHRASES[rng.choices(moves, weights)[0]], rng)
+        move = _MOVE_OF[phrase.lower()]
         backtrack = f"{_say(BACKTRACK, rng)}, " if count else ""
-        lines, answer = _procedure(problem, move, rng, policy.slip)
-        sentences.append(_sentence(f"{backtrack}{_say(PHRASES[move], rng)} {lines}"))
+        lines, steps, answer = _procedure(problem, move, rng, policy.slip)
+        meant.append((move, steps))
+        sentences.append(_sentence(f"{backtrack}{phrase} {lines}"))
         if answer is not None:
-            return " ".join([*sentences, f"{_sentence(_say(CONCLUDE, rng))} \\boxed{{{answer}}}"])
+            return " ".join([*sentences, f"{_sentence(_say(CONCLUDE, rng))} \\boxed{{{answer}}}"]), meant
         if rng.random() < policy.give_up:
             break
     surrender = _sentence(_say(GIVE_UP, rng))
-    return " ".join([*sentences, surrender if surrender.endswith("?") else surrender + ".", r"\boxed{none}"])
+    return " ".join([*sentences, surrender if surrender.endswith("?") else surrender + ".", r"\boxed{none}"]), meant
 
 
-def _procedure(problem: OrderProblem, move: str, rng: random.Random, slip: float) -> tuple[str, str | None]:
-    """The sentences that follow a move's phrase, and the expression that reaches the target, if one does."""
+def _procedure(
+    problem: OrderProblem, move: str, rng: random.Random, slip: float
+) -> tuple[str, tuple[bool, ...], str | None]:
+    """The sentences that follow a move's phrase, their steps, and the expression that reaches the target."""
+    steps = []
 
     def written(value: int) -> int:
-        if rng.random() >= slip:
-            return value
-        return rng.choice([other for step in (1, 2, 10) for other in (value - step, value + step) if other > 0])
+        steps.append(rng.random() >= slip)
+        return value if steps[-1] else value + rng.choice((-10, -2, -1, 1, 2, 10))
 
     a, b, x, y = problem.operands(move)
     product = written(a * b)
     sentences = [f"{a} * {b} = {product}."]
     for sign in "+-":
         left = written(_operate(product, sign, x))
-        values = {last: written(_operate(left, last, y)) for last in "+-"}
-        operations = ", ".join(f"{left} {last} {y} = {value}" for last, value in values.items())
-        reached = next((last for last, value in values.items() if value == problem.target), None)
-        verdict = "missed" if reached is None else "reached"
-        sentences.append(f"{product} {sign} {x} = {left}, {operations}, {problem.target} {verdict}.")
-        if reached is not None:
-            return " ".join(sentences), f"{a} * {b} {sign} {x} {reached} {y}"
-    return " ".join(sentences), None
+        sentences.append(f"{product} {sign} {x} = {left}.")
+        for last in "+-":
+            value = written(_operate(left, last, y))
+            steps.append(True)
+            verdict = "reached" if value == problem.target else "missed"
+            sentences.append(f"{left} {last} {y} = {value}, {problem.target} {verdict}.")
+            if value == problem.target:
+                return " ".join(sentences), tuple(steps), f"{a} * {b} {sign} {x} {last} {y}"
+    return " ".join(sentences), tuple(steps), None
 
 
 def _any(phrases: tuple[str, ...]) -> str:
@@ -262,19 +295,17 @@ def _any(phrases: tuple[str, ...]) -> str:
     return "(?:" + "|".join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True)) + ")"
 
 
-_N = r"\d{1,4}"
+_N = r"-?\d{1,4}"
 _FLAGS = re.IGNORECASE | re.ASCII
-_MOVE_OF = {phrase: move for move, phrases in PHRASES.items() for phrase in phrases}
-_MOVE = re.compile(rf"(?:{_any(BACKTRACK)}, )?(?P<phrase>{_any(tuple(_MOVE_OF))}) ({_N}) \* ({_N}) = ({_N})\.\s*", _FLAGS)
-_LINE = re.compile(
-    rf"({_N}) ([+-]) ({_N}) = ({_N}), ({_N}) ([+-]) ({_N}) = ({_N}), ({_N}) ([+-]) ({_N}) = ({_N}), "
-    rf"({_N}) (reached|missed)\.\s*",
-    _FLAGS,
+_MOVE = re.compile(
+    rf"(?:{_any(BACKTRACK)}, )?(?P<phrase>{_any(tuple(_MOVE_OF))}) ({_N}) \* ({_N}) = ({_N})\.\s*", _FLAGS
 )
+_STEP = re.compile(rf"({_N}) ([+-]) ({_N}) = ({_N})(?:, ({_N}) (reached|missed))?\.\s*", _FLAGS)
 _END = re.compile(rf"(?P<phrase>{_any(CONCLUDE)}|{_any(GIVE_UP)}\.?) \\boxed\{{[^{{}}]{{0,40}}\}}\s*\Z", _FLAGS)
 # A last sentence that never ended was cut off by the length limit.
-_CUT_OFF = re.compile(r"[^.}\n]{0,120}\Z")
-_LINES = ("+", "-")
+_CUT_OFF = re.compile(rf"(?:{_any(GIVE_UP)}\.?\s*)?[^.}}\n]{{0,120}}\Z", _FLAGS)
+# What follows the product: a sign and which of the other numbers, twice over for the last one.
+_PLAN = (("+", 0), ("+", 1), ("-", 1), ("-", 0), ("+", 1), ("-", 1))
 
 
 def read_trace(completion: str, problem: OrderProblem) -> OrderTrace:
@@ -298,15 +329,18 @@ def read_trace(completion: str, problem: OrderProblem) -> OrderTrace:
     """
     attempts: list[Attempt] = []
     position = len(completion) - len(completion.lstrip())
-    lines, product = 2, 0  # As if a move had failed: a first one may begin.
-    while position < len(completion):
-        open_ended = not (attempts and attempts[-1].reached)
-        if lines == 2 and open_ended and (match := _MOVE.match(completion, position)):
-            lines, product = 0, int(match[4])
+    written: list[int] = []  # The results of the current move; a next move may begin when all are there.
+    while position < len(completion) and not (attempts and attempts[-1].reached):
+        if len(written) in (0, 1 + len(_PLAN)) and (match := _MOVE.match(completion, position)):
+            written = [int(match[4])]
             attempts.append(_read_product(match, problem))
-        elif lines < 2 and open_ended and (match := _LINE.match(completion, position)):
-            attempts[-1] = _read_line(match, attempts[-1], problem, product, _LINES[lines])
-            lines += 1
+        elif 0 < len(written) <= len(_PLAN) and (match := _STEP.match(completion, position)):
+            sign, which = _PLAN[len(written) - 1]
+            if (match[5] is None) != (which == 0):
+                break
+            left = written[0] if which == 0 else written[1 if len(written) < 4 else 4]
+            attempts[-1] = _read_step(match, attempts[-1], problem, (left, sign), which)
+            written.append(int(match[4]))
         else:
             break
         position = match.end()
@@ -319,22 +353,25 @@ def read_trace(completion: str, problem: OrderProblem) -> OrderTrace:
 
 def _read_product(match: re.Match, problem: OrderProblem) -> Attempt:
     move = _MOVE_OF[match["phrase"].lower()]
-    right = (int(match[2]), int(match[3])) == problem.operands(move)[:2] and int(match[4]) == int(match[2]) * int(match[3])
+    right = (int(match[2]), int(match[3])) == problem.operands(move)[:2] and int(match[4]) == int(match[2]) * int(
+        match[3]
+    )
     return Attempt(move, (right,), False, match.span("phrase"), (match.span(4),))
 
 
-def _read_line(match: re.Match, attempt: Attempt, problem: OrderProblem, product: int, sign: str) -> Attempt:
-    *_, x, y = problem.operands(attempt.move)
-    expected = ((product, sign, x), (int(match[4]), "+", y), (int(match[4]), "-", y))
-    steps, values = [], []
-    for first, (left, operator, right) in zip((1, 5, 9), expected):
-        given = (int(match[first]), match[first + 1], int(match[first + 2]))
-        values.append(int(match[first + 3]))
-        steps.append(given == (left, operator, right) and values[-1] == _operate(left, operator, right))
-    reached = match[14].lower() == "reached"
-    steps.append(int(match[13]) == problem.target and reached == (problem.target in values[1:]))
-    places = (*attempt.places, *(match.span(group) for group in (4, 8, 12, 14)))
-    return replace(attempt, steps=(*attempt.steps, *steps), reached=reached, places=places)
+def _read_step(
+    match: re.Match, attempt: Attempt, problem: OrderProblem, begin: tuple[int, str], which: int
+) -> Attempt:
+    expected = (*begin, problem.operands(attempt.move)[2 + which])
+    given = (int(match[1]), match[2], int(match[3]))
+    steps = [given == expected and int(match[4]) == _operate(*given)]
+    places = [match.span(4)]
+    if match[5] is not None:
+        reached = match[6].lower() == "reached"
+        steps.append(int(match[5]) == problem.target and reached == (int(match[4]) == problem.target))
+        places.append(match.span(6))
+        attempt = replace(attempt, reached=reached)
+    return replace(attempt, steps=(*attempt.steps, *steps), places=(*attempt.places, *places))
 
 
 def _classify(attempts: list[Attempt], boxed: str | None, unparsed: bool, problem: OrderProblem) -> str:
@@ -348,9 +385,3 @@ def _classify(attempts: list[Attempt], boxed: str | None, unparsed: bool, proble
     if boxed not in (None, "none"):
         return f"execution: {attempts[-1].move}"
     return "cut" if boxed is None else f"strategy: {attempts[-1].move}"
-
-
-def only_ways(problems: tuple[OrderProblem, ...]) -> dict[str, float]:
-    """Share of the problems that each move alone solves."""
-    counts = Counter(problem.moves[0] for problem in problems if len(problem.moves) == 1)
-    return {move: counts[move] / len(problems) for move in PAIRS}
