@@ -33,7 +33,7 @@ from hicra_trl.terminal import table
 from hicra_trl.training import HICRAConfig, HICRATrainer
 
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "playground" / "grpo.yaml"
+RECIPES = Path(__file__).parents[1] / "recipes"
 REWARDS = {"playground": countdown_reward, "orders": order_reward}
 METHODS = ("grpo", "oracle", "oracle-moves")
 # 8 problems x 8 completions a step: with large batches nothing separates in the playground.
@@ -101,11 +101,10 @@ def train(world, base, method, rate, seed, steps, eval_steps):
     """One job: the curve of held-out accuracy, and what the last model's failures are."""
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        recipe = yaml.safe_load(RECIPE.read_text())
+        recipe = yaml.safe_load((RECIPES / world.name / "grpo.yaml").read_text())
         settings = {name: value for name, value in recipe.items() if name in HICRAConfig.__dataclass_fields__}
         settings |= SMALL | {"output_dir": folder, "max_steps": steps, "eval_steps": eval_steps, "seed": seed}
-        settings |= {"learning_rate": rate, "max_completion_length": world.max_new_tokens, "log_completions": False}
-        settings |= {"num_generations_eval": 4, "per_device_eval_batch_size": 400, "disable_tqdm": True}
+        settings |= {"learning_rate": rate, "log_completions": False, "disable_tqdm": True}
         training, held_out = (Dataset.from_list(problem_rows(part)) for part in world.split(0))
         trainer = OracleTrainer(
             str(base),

@@ -37,7 +37,10 @@ ONE_CARD = {
     "qwen3-1.7b": ("grpo_lora", "hicra_lora"),
 }
 LAPTOP = {"smollm2-135m": ("grpo", "hicra", "grpo_lora", "hicra_lora")}
-PLAYGROUND = {"playground": ("grpo", "hicra", "entropy", "fork20", "random", "high_entropy")}
+PLAYGROUND = {
+    "playground": ("grpo", "hicra", "entropy", "fork20", "random", "high_entropy"),
+    "orders": ("grpo", "hicra"),
+}
 VISION = ("mimo-vl-7b", "qwen2.5-vl-7b")
 
 

@@ -226,12 +226,13 @@ def _sentence(text: str) -> str:
 
 def draw_exercise(problem: OrderProblem, rng: random.Random) -> tuple[OrderProblem, str]:
     """
-    The same numbers with a target that some move reaches, and the phrase of that move, which the writer goes on from.
-    As the phrase is no part of what is learned, an exercise teaches the procedure and not the choice.
+    Other numbers, a target that some move reaches, and the phrase of that move, which the writer goes on from. As the
+    phrase is no part of what is learned, an exercise teaches the procedure and not the choice.
     """
-    move = rng.choice(list(PAIRS))
-    target = rng.choice(list(problem._values(move).values()))
-    return replace(problem, target=target), _sentence(_say(PHRASES[move], rng))
+    numbers = tuple(sorted(rng.sample(range(2, NUMBERS.stop), 4), reverse=True))
+    move, other = rng.choice(list(PAIRS)), replace(problem, numbers=numbers)
+    target = rng.choice(list(other._values(move).values()))
+    return replace(other, target=max(target, 1)), _sentence(_say(PHRASES[move], rng))
 
 
 def write_trace(problem: OrderProblem, rng: random.Random, policy: OrderPolicy, begin: str = "") -> str:

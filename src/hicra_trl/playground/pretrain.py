@@ -60,7 +60,7 @@ class PretrainConfig:
         drill_share (`float`, *optional*, defaults to `0.75`):
             Share of the optimiser steps that drill.
         new_targets (`float`, *optional*, defaults to `0.8`):
-            Share of the drill's problems that become exercises: their target is drawn anew.
+            Share of the drill's problems that become exercises of the world.
         policy ([`~hicra_trl.playground.traces.Policy`], *optional*):
             Strategy of the remaining traces, which is what the base samples in the end.
     """

@@ -43,7 +43,7 @@ class World:
         split (`Callable`):
             Training and held-out problems for a seed.
         exercise (`Callable`):
-            For the drill: a problem of the same numbers with another target, and what its completion begins with.
+            For the drill: another problem than a given one, and what its completion begins with.
         write (`Callable`):
             A completion for a problem, from a source of random numbers and a policy, or what follows its beginning.
         read (`Callable`):
