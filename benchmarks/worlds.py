@@ -88,14 +88,14 @@ def playground(ranks, completions, tokens):
     from hicra_trl.playground import countdown_reward
     from hicra_trl.playground.experiment import prepare
 
-    world = prepare()
+    files = prepare()
     recipe = yaml.safe_load(RECIPE.read_text())
     settings = {name: value for name, value in recipe.items() if name not in NOT_GRPO and "eval" not in name}
     completions = completions or recipe["per_device_train_batch_size"]
     settings["per_device_train_batch_size"] = split(completions, ranks)
     settings["max_completion_length"] = tokens = tokens or recipe["max_completion_length"]
-    dataset = load_dataset("json", data_files=str(world.train), split="train")
-    return World(world.model, dataset, countdown_reward, settings, completions, tokens)
+    dataset = load_dataset("json", data_files=str(files.train), split="train")
+    return World(files.model, dataset, countdown_reward, settings, completions, tokens)
 
 
 def share_of_e(completions, **kwargs):

@@ -1,13 +1,27 @@
 import json
 import random
+import re
+from dataclasses import replace
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from hicra_trl.playground import PHRASES, Policy, PretrainConfig, judge, pretrain, sample
-from hicra_trl.playground.pretrain import RECORD, _texts
+from hicra_trl.playground import (
+    PHRASES,
+    OrderPolicy,
+    OrderProblem,
+    Policy,
+    PretrainConfig,
+    judge,
+    pretrain,
+    sample,
+)
+from hicra_trl.playground.inspect import inspect, main
+from hicra_trl.playground.orders import PAIRS
+from hicra_trl.playground.pretrain import BASES, RECORD, _texts
 from hicra_trl.playground.world import split_problems
+from hicra_trl.playground.worlds import ORDERS, PLAYGROUND, WORLDS
 
 
 TINY = PretrainConfig(hidden_size=32, num_layers=1, intermediate_size=32, steps=3, batch_size=4)
@@ -52,7 +66,7 @@ def test_same_config_gives_the_same_weights(base, tmp_path):
 def test_no_held_out_problem_is_pretrained_on_even_with_new_targets():
     config = PretrainConfig()
     training, held_out = ({problem.prompt for problem in problems} for problems in split_problems(config.seed))
-    texts = _texts(config, config.drill, random.Random(0), 5000, new_targets=1.0)
+    texts = _texts(PLAYGROUND, config, config.drill, random.Random(0), 5000, new_targets=1.0)
     prompts = {prompt for prompt, _ in texts}
     assert not prompts & held_out
     assert len(prompts - training) > 1000
@@ -110,3 +124,39 @@ def test_judge_counts_every_class_and_every_step():
 def test_judge_refuses_unequal_lengths():
     with pytest.raises(ValueError, match="got 1 completions and 0 problems"):
         judge(["x"], [])
+
+
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
+def test_no_held_out_problem_of_a_world_is_pretrained_on(world):
+    config = BASES[world.name]["base"]
+    held_out = {problem.prompt for problem in world.split(config.seed)[1]}
+    texts = _texts(world, config, config.drill, random.Random(0), 3000, config.new_targets)
+    assert not any(prompt.startswith(tuple(held_out)) for prompt, _ in texts)
+
+
+def test_an_exercise_teaches_no_choice_of_a_move():
+    """What is learned of it begins after the phrase of its move, and reads back with that phrase before it."""
+    config = BASES["orders"]["base"]
+    for prompt, completion in _texts(ORDERS, config, config.drill, random.Random(0), 300, new_targets=1.0):
+        question, _, phrase = prompt.partition("\n")
+        if phrase:
+            *numbers, target = map(int, re.findall(r"\d+", question))
+            trace = ORDERS.read(phrase + completion, OrderProblem(tuple(numbers), target))
+            assert trace.outcome != "unparsed" and trace.attempts[0].place == (0, len(phrase))
+
+
+@pytest.mark.parametrize("argv", [[], ["orders", "strongest"], ["hills"], ["orders", "weak", "more"]])
+def test_inspecting_nothing_that_is_there_is_one_line(argv, capsys):
+    assert main(argv) == 2
+    message = capsys.readouterr().err
+    assert (
+        message.count("\n") == 1 and "expected WORLD [BASE]: playground (base), orders (base, weak, strong)" in message
+    )
+
+
+def test_what_is_inspected_of_a_base(tmp_path):
+    folder = pretrain(tmp_path, replace(TINY, drill=OrderPolicy(), policy=OrderPolicy()), ORDERS)
+    shown = inspect(ORDERS, folder, samples_per_problem=1)
+    assert "830 problems for training, 100 held out, 0 in both" in shown
+    for words in (*PAIRS, "first choice", "only way", "unparsed", "steps right", "s of pretraining"):
+        assert words in shown

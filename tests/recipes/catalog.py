@@ -57,7 +57,10 @@ LAPTOP = {
         *(f"{method}_lora" for method in ("grpo", "hicra", "random", "high_entropy", *CREDITS)),
     )
 }
-PLAYGROUND = {"playground": ("grpo", "hicra", "entropy", "fork20", "random", "high_entropy", *CREDITS)}
+PLAYGROUND = {
+    "playground": ("grpo", "hicra", "entropy", "fork20", "random", "high_entropy", *CREDITS),
+    "orders": ("grpo", "hicra"),
+}
 VISION = ("mimo-vl-7b", "qwen2.5-vl-7b")
 
 

@@ -48,7 +48,7 @@ def swaps(recipe, data, models, lexicon, folder):
         "strategic_grams": lexicon,
         "output_dir": folder,
     }
-    if model == "playground":
+    if model in ("playground", "orders"):
         problems = data / "countdown.jsonl"
         return PLAYGROUND | shared | {"dataset_name": problems, "eval_dataset_name": problems}
     if model in LAPTOP:

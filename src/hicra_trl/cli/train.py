@@ -34,7 +34,8 @@ from .parsing import parse as parse_fields
 
 
 PROG = "hicra train"
-PLAYGROUND, SUMS = "playground", "sums"
+SUMS = "sums"
+WORLDS = ("playground", "orders")
 
 DESCRIPTION = """Trains a model from a recipe. Every field of the recipe can be overridden on the command line.
 
@@ -157,15 +158,16 @@ def resolve(job: Job) -> Job:
         job = replace(job, recipe=job.recipe | {"model_revision": commit}, model_args=model_args)
     held_out, is_dry = job.run_args.held_out_dataset_name, job.asked.dry_run
     paths: dict[str, str] = {}
-    if PLAYGROUND in (model, data):
-        from ..playground.experiment import World, prepare
+    for name in {model, data}.intersection(WORLDS):
+        from ..playground.experiment import Files, prepare
+        from ..playground.worlds import WORLDS as PLAYGROUND_WORLDS
 
-        world = World.at() if is_dry else prepare()
-        if model == PLAYGROUND:
-            paths["model_name_or_path"] = str(world.model)
-        if data == PLAYGROUND:
-            paths["dataset_name"] = str(world.train)
-            paths["eval_dataset_name"] = job.run_args.eval_dataset_name or str(world.held_out)
+        files = Files.at(Path("runs", name)) if is_dry else prepare(world=PLAYGROUND_WORLDS[name])
+        if model == name:
+            paths["model_name_or_path"] = str(files.model)
+        if data == name:
+            paths["dataset_name"] = str(files.train)
+            paths["eval_dataset_name"] = job.run_args.eval_dataset_name or str(files.held_out)
     if SUMS in (data, held_out):
         from ..data.sums import sum_files, write_sums
 

@@ -23,8 +23,8 @@ class DataArguments(Checked):
         dataset_name (`str`):
             A JSONL or parquet file, or a dataset on the Hub. The paper's training sets have short names: `dapo`,
             `deepscaler` and `virl39k`. They, and their repositories, need no columns to be named, lose repeated and
-            unusable rows, and keep no other columns. In a recipe, `playground` and `sums` stand for problems that are
-            made when the run begins.
+            unusable rows, and keep no other columns. In a recipe, `playground`, `orders` and `sums` are problems
+            that are made when the run begins.
         extra_datasets (`list[str]`, *optional*):
             More such datasets to train on, put one behind the other. A problem that comes again is then taken once,
             and not at all if its gold answers differ.

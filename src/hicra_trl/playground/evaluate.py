@@ -1,4 +1,4 @@
-"""Samples the playground's problems and judges the samples exactly."""
+"""Samples a world's problems and judges the samples exactly."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .traces import OUTCOMES, Outcome, read_trace
-from .world import Problem
+from .worlds import PLAYGROUND, Problem, World
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Summary:
             Share of right steps among all parsed arithmetic and comparison steps; NaN without any step.
         num_steps (`int`):
             Number of parsed steps.
-        outcomes (`dict[Outcome, float]`):
+        outcomes (`dict[str, float]`):
             Share of each class; the shares add up to 1.
         mean_attempts (`float`):
             Mean number of candidates proposed per completion.
@@ -37,7 +36,7 @@ class Summary:
     accuracy: float
     step_accuracy: float
     num_steps: int
-    outcomes: dict[Outcome, float]
+    outcomes: dict[str, float]
     mean_attempts: float
     mean_length: float | None
 
@@ -105,7 +104,10 @@ def sample(
 
 
 def judge(
-    completions: Sequence[str], problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase | None = None
+    completions: Sequence[str],
+    problems: Sequence[Problem],
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    world: World = PLAYGROUND,
 ) -> Summary:
     """
     Reads every completion and counts.
@@ -117,10 +119,12 @@ def judge(
             The problem of each completion.
         tokenizer ([`~transformers.PreTrainedTokenizerBase`], *optional*):
             Measures the length of the completions.
+        world ([`World`], *optional*):
+            Whose problems these are.
     """
     if not completions or len(completions) != len(problems):
         raise ValueError(f"got {len(completions)} completions and {len(problems)} problems, expected equal and > 0")
-    traces = [read_trace(text, problem) for text, problem in zip(completions, problems)]
+    traces = [world.read(text, problem) for text, problem in zip(completions, problems)]
     count = len(traces)
     classes = Counter(trace.outcome for trace in traces)
     steps = [right for trace in traces for attempt in trace.attempts for right in attempt.steps]
@@ -130,7 +134,7 @@ def judge(
         accuracy=classes["correct"] / count,
         step_accuracy=sum(steps) / len(steps) if steps else float("nan"),
         num_steps=len(steps),
-        outcomes={outcome: classes[outcome] / count for outcome in OUTCOMES},
+        outcomes={outcome: classes[outcome] / count for outcome in world.outcomes},
         mean_attempts=sum(len(trace.attempts) for trace in traces) / count,
         mean_length=None if lengths is None else sum(lengths) / count,
     )

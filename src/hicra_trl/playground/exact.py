@@ -1,15 +1,16 @@
-"""A judge that knows: why a completion of the playground is wrong, from its trace."""
+"""A judge that knows: why a completion of the playground, or of the world of orders, is wrong, from its trace."""
 
 import re
 
 from hicra_trl.analysis.judge.question import Answer, Solution
 from hicra_trl.terminal import one_line
 
+from . import orders
 from .traces import Trace, read_trace
 from .world import Problem
 
 
-_PROBLEM = re.compile(r"Using (\d{1,4}), (\d{1,4}) and (\d{1,4}), make (\d{1,4})\.")
+_PROBLEM = re.compile(r"Using (\d{1,4}), (\d{1,4})(?:, (\d{1,4}))? and (\d{1,4}), make (\d{1,4})\.")
 _STEPS = ("the first operation", "the second operation", "the comparison with the target")
 
 
@@ -37,7 +38,9 @@ def exact_answer(solution: Solution) -> Answer:
             "the judge 'exact' knows the playground alone: expected a problem such as 'Using 8, 5 and 3, make 10.', "
             f"got {one_line(solution.problem)!r} ({solution.key})"
         )
-    *numbers, target = map(int, match.groups())
+    *numbers, target = map(int, filter(None, match.groups()))
+    if len(numbers) == 4:
+        return _order_answer(orders.read_trace(solution.text, orders.OrderProblem(tuple(numbers), target)), solution)
     trace = read_trace(solution.text, Problem(tuple(numbers), target))
     kind, _, reason = trace.outcome.partition(": ")
     if kind == "correct":
@@ -46,6 +49,22 @@ def exact_answer(solution: Solution) -> Answer:
         return Answer("execution", *_wrong_step(trace, solution.text))
     proposed = trace.attempts[-1].candidate if trace.attempts else solution.text
     return Answer("strategy", proposed if trace.boxed in (None, "none") else trace.boxed, reason)
+
+
+def _order_answer(trace: orders.OrderTrace, solution: Solution) -> Answer:
+    kind, _, move = trace.outcome.partition(": ")
+    last = solution.text.strip()[-60:]
+    if kind == "correct":
+        return Answer("acceptable", trace.boxed or "", "the verifier accepts it")
+    if kind == "unparsed":
+        return Answer("execution", last, "a sentence is none of this world's")
+    if kind == "cut":
+        return Answer("strategy", last, "ran out of length")
+    attempt = next(attempt for attempt in trace.attempts if attempt.move == move)
+    phrase = solution.text[slice(*attempt.place)]
+    if kind == "execution":
+        return Answer("execution", phrase, f"a step of {move!r} is wrong")
+    return Answer("strategy", phrase, f"gave up after {move!r}, which does not solve it")
 
 
 def _wrong_step(trace: Trace, text: str) -> tuple[str, str]:

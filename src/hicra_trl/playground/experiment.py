@@ -12,9 +12,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from ..analysis.comparison import OUTCOMES_FILE, read_outcomes
 from ..disk import lock, write_whole
 from .evaluate import Summary, judge, sample
-from .pretrain import RECORD, PretrainConfig, pretrain
-from .traces import read_trace
-from .world import problem_files, split_problems, write_problems
+from .pretrain import BASES, RECORD, PretrainConfig, pretrain
+from .world import problem_files, write_problems
+from .worlds import PLAYGROUND, World
 
 
 METHODS = ("grpo", "hicra")
@@ -25,7 +25,7 @@ RECORD_STEPS = 10
 
 
 @dataclass(frozen=True)
-class World:
+class Files:
     """Paths of the base model and of the problems."""
 
     model: Path
@@ -33,25 +33,37 @@ class World:
     held_out: Path
 
     @classmethod
-    def at(cls, folder: str | Path = "runs/playground") -> "World":
+    def at(cls, folder: str | Path = "runs/playground", base: str = "base") -> "Files":
         """Where they are, or would be, in a folder."""
-        return cls(Path(folder, "base"), *problem_files(Path(folder, "problems")))
+        return cls(Path(folder, base), *problem_files(Path(folder, "problems")))
 
 
-def prepare(folder: str | Path = "runs/playground", config: PretrainConfig | None = None) -> World:
-    """Pretrains the base and writes the problems into `folder`, unless they are there already."""
-    config = config or PretrainConfig()
-    world = World.at(folder)
-    Path(folder).mkdir(parents=True, exist_ok=True)
+def prepare(
+    folder: str | Path | None = None,
+    config: PretrainConfig | None = None,
+    world: World = PLAYGROUND,
+    base: str = "base",
+) -> Files:
+    """Pretrains a world's base and writes its problems into `folder`, `runs/` and its name, unless they are there."""
+    config = config or BASES[world.name][base]
+    files = Files.at(folder or Path("runs", world.name), base)
+    files.train.parent.parent.mkdir(parents=True, exist_ok=True)
     # Runs that begin side by side make one base.
-    with Path(folder, ".lock").open("w") as file:
-        lock(file, "playground", wait=True)
-        write_problems(world.train.parent, config.seed)
-        pretrain(world.model, config)
-    return world
+    with (files.train.parent.parent / ".lock").open("w") as file:
+        lock(file, world.name, wait=True)
+        write_problems(files.train.parent, config.seed, world.split)
+        pretrain(files.model, config, world)
+    return files
 
 
-def evaluate(model_folder: Path, folder: Path, max_new_tokens: int, origin: str, problem_seed: int = 0) -> Summary:
+def evaluate(
+    model_folder: Path,
+    folder: Path,
+    max_new_tokens: int,
+    origin: str,
+    problem_seed: int = 0,
+    world: World = PLAYGROUND,
+) -> Summary:
     """
     Samples every held-out problem, judges the samples, and writes both into `folder`.
 
@@ -66,19 +78,21 @@ def evaluate(model_folder: Path, folder: Path, max_new_tokens: int, origin: str,
             What the model comes from; recorded.
         problem_seed (`int`, *optional*, defaults to `0`):
             Seed of the split.
+        world ([`World`], *optional*):
+            Whose problems are held out.
 
     Returns:
         [`Summary`]: what the samples amount to.
     """
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
     model = AutoModelForCausalLM.from_pretrained(model_folder)
-    _, held_out = split_problems(problem_seed)
+    _, held_out = world.split(problem_seed)
     completions, problems = sample(
         model, tokenizer, held_out, samples_per_problem=SAMPLES_PER_PROBLEM, max_new_tokens=max_new_tokens
     )
-    summary = judge(completions, problems, tokenizer)
+    summary = judge(completions, problems, tokenizer, world)
     rows = [
-        {"prompt": p.prompt, "completion": text, "outcome": read_trace(text, p).outcome}
+        {"prompt": p.prompt, "completion": text, "outcome": world.read(text, p).outcome}
         for text, p in zip(completions, problems, strict=True)
     ]
     write_whole(folder / SAMPLES_FILE, "".join(json.dumps(row) + "\n" for row in rows))
@@ -115,12 +129,12 @@ def run_experiment(
         `RuntimeError`: if a training fails.
         `ValueError`: if a run is there that comes from another base or recipe.
     """
-    world = prepare(folder, pretraining)
+    files = prepare(folder, pretraining)
     limit = yaml.safe_load((recipes / "hicra.yaml").read_text())["max_completion_length"]
     folders = {"base": [folder / "base"], **{method: [] for method in METHODS}}
-    base = json.loads((world.model / RECORD).read_text())["fingerprint"]
-    if _origin_of(world.model) != base:
-        evaluate(world.model, world.model, limit, base)
+    base = json.loads((files.model / RECORD).read_text())["fingerprint"]
+    if _origin_of(files.model) != base:
+        evaluate(files.model, files.model, limit, base)
     for seed in seeds:
         for method in METHODS:
             run = folder / f"{method}-seed{seed}"
@@ -131,9 +145,9 @@ def run_experiment(
                 print(f"\n{method.upper()}, seed {seed}: {recipes / method}.yaml -> {run}", flush=True)
                 overrides = {
                     "config": recipes / f"{method}.yaml",
-                    "model_name_or_path": world.model,
-                    "dataset_name": world.train,
-                    "eval_dataset_name": world.held_out,
+                    "model_name_or_path": files.model,
+                    "dataset_name": files.train,
+                    "eval_dataset_name": files.held_out,
                     "seed": seed,
                     "output_dir": run,
                     "token_record": RECORD_STEPS,

@@ -1,7 +1,8 @@
-"""Pretrains the playground's base from nothing: a byte-level BPE tokenizer and a small Qwen3, on synthetic traces.
+"""Pretrains a world's base from nothing: a byte-level BPE tokenizer and a small Qwen3, on synthetic traces.
 
-The loss is on the completion only. The base masters execution and copies the poor strategy of
-[`~hicra_trl.playground.traces.Policy`].
+The loss is on the completion only. The playground's base masters execution and copies the poor strategy of
+[`~hicra_trl.playground.traces.Policy`]; the bases of the world of orders have a habit, and master execution more or
+less ([`~hicra_trl.playground.orders.OrderPolicy`]).
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import math
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -19,8 +20,9 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from ..disk import write_whole
-from .traces import Policy, write_trace
-from .world import Problem, split_problems
+from .orders import OrderPolicy
+from .traces import Policy
+from .worlds import ORDERS, PLAYGROUND, World
 
 
 CHUNK = 50  # Optimiser steps whose traces are drawn, and sorted by length, together.
@@ -58,7 +60,7 @@ class PretrainConfig:
         drill_share (`float`, *optional*, defaults to `0.75`):
             Share of the optimiser steps that drill.
         new_targets (`float`, *optional*, defaults to `0.8`):
-            Share of the drill's problems whose target is drawn anew.
+            Share of the drill's problems that become exercises of the world.
         policy ([`~hicra_trl.playground.traces.Policy`], *optional*):
             Strategy of the remaining traces, which is what the base samples in the end.
     """
@@ -72,10 +74,10 @@ class PretrainConfig:
     learning_rate: float = 4e-3
     matrix_learning_rate: float = 0.02
     warmup_steps: int = 40
-    drill: Policy = field(default_factory=lambda: Policy(skip=0.05, give_up=0.02, repeat=0.15))
+    drill: Policy | OrderPolicy = field(default_factory=lambda: Policy(skip=0.05, give_up=0.02, repeat=0.15))
     drill_share: float = 0.75
     new_targets: float = 0.8
-    policy: Policy = field(default_factory=Policy)
+    policy: Policy | OrderPolicy = field(default_factory=Policy)
 
     @property
     def fingerprint(self) -> str:
@@ -83,7 +85,16 @@ class PretrainConfig:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def pretrain(folder: str | Path, config: PretrainConfig) -> Path:
+# How the bases of a world are made. Steps right in the world of orders: 85 to 95 %, 60 to 75 % and over 99 %.
+_DRILL = OrderPolicy(habit=1 / 6, give_up=0.05)
+_ORDERS = PretrainConfig(steps=1000, drill=_DRILL, policy=OrderPolicy(), new_targets=0.8)
+BASES = {
+    PLAYGROUND.name: {"base": PretrainConfig()},
+    ORDERS.name: {"base": _ORDERS, "weak": replace(_ORDERS, steps=300), "strong": replace(_ORDERS, steps=3000)},
+}
+
+
+def pretrain(folder: str | Path, config: PretrainConfig, world: World = PLAYGROUND) -> Path:
     """
     Pretrains the base into `folder`, or returns at once if a finished one of the same config is there.
 
@@ -92,6 +103,8 @@ def pretrain(folder: str | Path, config: PretrainConfig) -> Path:
             Where the model, the tokenizer and `pretraining.json` go.
         config ([`PretrainConfig`]):
             How the base is made.
+        world ([`World`], *optional*):
+            Whose problems and traces; the policies of `config` are of its kind.
 
     Returns:
         `Path`:
@@ -104,9 +117,9 @@ def pretrain(folder: str | Path, config: PretrainConfig) -> Path:
     record_path.unlink(missing_ok=True)
     start = time.perf_counter()
     rng = random.Random(config.seed)
-    tokenizer = train_tokenizer(_texts(config, config.policy, rng, 4000))
+    tokenizer = train_tokenizer(_texts(world, config, config.policy, rng, 4000))
     model = build_model(config, tokenizer)
-    loss = _train(model, tokenizer, config, rng)
+    loss = _train(model, tokenizer, world, config, rng)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     record = {
@@ -161,35 +174,40 @@ def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> Q
 
 
 def _texts(
-    config: PretrainConfig, policy: Policy, rng: random.Random, count: int, new_targets: float = 0.0
+    world: World,
+    config: PretrainConfig,
+    policy: Policy | OrderPolicy,
+    rng: random.Random,
+    count: int,
+    new_targets: float = 0.0,
 ) -> list[tuple[str, str]]:
     """
-    Prompts and traces of `count` training problems. A share of `new_targets` of them gets any target that makes no
-    held-out problem, reachable or not: otherwise the few problems are learned by heart, verdicts included, and the
-    comparison itself is not.
+    Prompts and traces of `count` training problems. A share of `new_targets` of them becomes the world's exercises,
+    except where one is a held-out problem: otherwise the few problems are learned by heart, verdicts included, and
+    the comparison itself is not. What an exercise begins with is in its prompt, so that it is not learned.
     """
-    problems, held_out = split_problems(config.seed)
-    kept, top = set(held_out), max(sum(problem.numbers) for problem in problems)
-    texts = []
+    problems, held_out = world.split(config.seed)
+    kept, texts = set(held_out), []
     for problem in rng.choices(problems, k=count):
+        begin = ""
         if rng.random() < new_targets:
-            other = Problem(problem.numbers, rng.randint(1, top))
-            problem = problem if other in kept else other
-        texts.append((problem.prompt, write_trace(problem, rng, policy)))
+            other, phrase = world.exercise(problem, rng)
+            problem, begin = (problem, "") if other in kept else (other, phrase)
+        texts.append((problem.prompt + begin, world.write(problem, rng, policy, begin)))
     return texts
 
 
 def _batches(
-    tokenizer: PreTrainedTokenizerFast, config: PretrainConfig, rng: random.Random
+    tokenizer: PreTrainedTokenizerFast, world: World, config: PretrainConfig, rng: random.Random
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yields input ids and labels, both (B, T), in batches of similar length."""
     drilled, pad = round(config.drill_share * config.steps), tokenizer.vocab[PAD]
     for first in range(0, config.steps, CHUNK):
         count = min(CHUNK, config.steps - first) * config.batch_size
         if first < drilled:
-            texts = _texts(config, config.drill, rng, count, new_targets=config.new_targets)
+            texts = _texts(world, config, config.drill, rng, count, new_targets=config.new_targets)
         else:
-            texts = _texts(config, config.policy, rng, count)
+            texts = _texts(world, config, config.policy, rng, count)
         prompts = tokenizer([prompt for prompt, _ in texts])["input_ids"]
         completions = tokenizer([completion + EOS for _, completion in texts])["input_ids"]
         rows = sorted(zip(prompts, completions), key=lambda row: len(row[0]) + len(row[1]))
@@ -208,7 +226,11 @@ def _batches(
 
 
 def _train(
-    model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, config: PretrainConfig, rng: random.Random
+    model: Qwen3ForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    world: World,
+    config: PretrainConfig,
+    rng: random.Random,
 ) -> float:
     def schedule(step: int) -> float:
         if step < config.warmup_steps:
@@ -224,7 +246,7 @@ def _train(
         torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
     schedulers = [torch.optim.lr_scheduler.LambdaLR(optimizer, schedule) for optimizer in optimizers]
-    batches = _batches(tokenizer, config, rng)
+    batches = _batches(tokenizer, world, config, rng)
     losses: list[float] = []
     model.train()
     progress = tqdm(range(config.steps), desc="pretraining", unit="step", mininterval=0.5)

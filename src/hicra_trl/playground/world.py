@@ -7,7 +7,8 @@ a solver that checks what it proposes and does not give up finds the answer in a
 import json
 import random
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,11 @@ def _all_problems() -> tuple[Problem, ...]:
     return tuple(Problem((a, b, c), target) for (a, b, c), target in sorted(keys) if a > b > c and a < b + c)
 
 
+def draw_exercise(problem: Problem, rng: random.Random) -> tuple[Problem, str]:
+    """The same numbers with any target up to the largest sum, reachable or not, and nothing to begin with."""
+    return replace(problem, target=rng.randint(1, 3 * MAX_NUMBER - 3)), ""
+
+
 @lru_cache(maxsize=65536)
 def verify(answer: str, numbers: tuple[int, ...], target: int) -> bool:
     """Whether reasoning-gym's own verifier gives `answer` its full score."""
@@ -155,9 +161,9 @@ def problem_files(folder: Path) -> tuple[Path, Path]:
     return folder / "train.jsonl", folder / "held_out.jsonl"
 
 
-def write_problems(folder: Path, seed: int) -> tuple[Path, Path]:
-    """Writes `train.jsonl` and `held_out.jsonl` into `folder` and returns their paths."""
+def write_problems(folder: Path, seed: int, split: Callable[[int], Any] = split_problems) -> tuple[Path, Path]:
+    """Writes `train.jsonl` and `held_out.jsonl` of a split into `folder` and returns their paths."""
     paths = problem_files(folder)
-    for path, problems in zip(paths, split_problems(seed)):
+    for path, problems in zip(paths, split(seed)):
         write_whole(path, "".join(json.dumps(row) + "\n" for row in problem_rows(problems)))
     return paths
