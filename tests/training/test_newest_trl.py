@@ -14,7 +14,7 @@ from conftest import REPOSITORY
 
 
 HOOKS = "tests/training/upstream/test_hooks.py"
-CONTRACT = "tests/training/test_trainer.py"
+CONTRACT = ["tests/training/test_trainer.py", "tests/training/upstream"]
 RUN = """
 import sys
 
@@ -55,7 +55,7 @@ def install_newest(requirement, folder):
 def test_the_contract_holds_with_the_newest_trl_allowed(tmp_path):
     newest = install_newest(allowed_trl(), tmp_path)
     # Where that is the one installed, training with it is tested anyway.
-    tests = [HOOKS] if newest == trl.__version__ else [HOOKS, CONTRACT]
+    tests = [HOOKS] if newest == trl.__version__ else CONTRACT
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(tmp_path), newest, *tests],
         cwd=REPOSITORY,

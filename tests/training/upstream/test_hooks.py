@@ -1,19 +1,19 @@
 """What this package overrides in TRL and Transformers, in one table; and that all of it is still there."""
 
+import dataclasses
 import inspect
 from pathlib import Path
 
 import pytest
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainingArguments
 from trl import GRPOTrainer
 
 import hicra_trl.training.run  # noqa: F401  (all callbacks of a run)
-from hicra_trl import HICRATrainer
 from hicra_trl.training import upstream
 
 
-# By the class that has it upstream, each method that a trainer or a callback of ours overrides, and the parameters
-# that we rely on.
+# By the class that has it upstream, each method, property and attribute that a trainer, a configuration or a callback
+# of ours overrides, and the parameters that we rely on.
 OVERRIDDEN = {
     "GRPOTrainer.__init__": "model reward_funcs args train_dataset quantization_config peft_config",
     "GRPOTrainer._calculate_rewards": "inputs prompts completions completion_ids_list",
@@ -26,7 +26,11 @@ OVERRIDDEN = {
     "GRPOTrainer._load_optimizer_and_scheduler": "checkpoint",
     "GRPOTrainer._save_checkpoint": "model trial",
     "GRPOTrainer.get_train_dataloader": "",
+    "GRPOTrainer._name": "",
+    "GRPOTrainer._paper": "",
+    "GRPOTrainer._tag_names": "",
     "GRPOTrainer.log": "logs start_time",
+    "GRPOConfig.__post_init__": "",
     "_BaseTrainer.create_model_card": "model_name",
     "Trainer._get_grad_norm": "model grad_norm",
     "Trainer._load_from_checkpoint": "resume_from_checkpoint model",
@@ -35,6 +39,7 @@ OVERRIDDEN = {
     "Trainer.evaluation_loop": "metric_key_prefix",
     "Trainer.train": "resume_from_checkpoint",
     "Trainer.save_model": "output_dir _internal_call",
+    "TrainingArguments.world_size": "",
     "ProgressCallback.on_log": "args state control logs",
     "ProgressCallback.on_prediction_step": "args state control",
     "TrainerCallback.on_log": "args state control",
@@ -61,25 +66,41 @@ def subclasses(kind):
 
 
 def our_classes():
-    return [kind for kind in (*HICRATrainer.__mro__, *subclasses(TrainerCallback)) if is_ours(kind)]
+    kinds = (Trainer, TrainerCallback, TrainingArguments)
+    return [child for kind in kinds for child in subclasses(kind) if is_ours(child)]
+
+
+def defined(kind):
+    """What the body of a class defines, without what Python and dataclasses add."""
+    added = {"__init__"} if "__dataclass_fields__" in vars(kind) else set()
+    added |= {field.name for field in dataclasses.fields(kind)} if added else set()
+    for name, member in vars(kind).items():
+        if name not in added and (not name.startswith("__") or name in ("__init__", "__post_init__")):
+            yield name, member
 
 
 def overridden(kinds):
-    """By their names upstream, pairs of a method there and ours."""
+    """By their names upstream, pairs of a member there and ours."""
     for kind in kinds:
-        for name, ours in vars(kind).items():
+        for name, ours in defined(kind):
             for base in kind.__mro__:
-                if inspect.isfunction(ours) and not is_ours(base) and base is not object and name in vars(base):
+                if not is_ours(base) and base is not object and name in vars(base):
                     yield f"{base.__name__}.{name}", vars(base)[name], ours
                     break
 
 
-def parameters(method):
-    return [name for name, parameter in inspect.signature(method).parameters.items() if parameter.kind < 4]
+def signature(member):
+    """Of what is called; none of an attribute."""
+    member = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+    return inspect.signature(member).parameters if callable(member) else {}
+
+
+def parameters(member):
+    return [name for name, parameter in signature(member).items() if parameter.kind < 4]
 
 
 def takes_any(method):
-    return any(parameter.kind == parameter.VAR_KEYWORD for parameter in inspect.signature(method).parameters.values())
+    return any(parameter.kind == parameter.VAR_KEYWORD for parameter in signature(method).values())
 
 
 def differences(kinds, table):
@@ -110,8 +131,7 @@ def test_what_is_called_is_still_there(name):
     assert missing(name, vars(base)[method], CALLED[name]) == []
 
 
-def test_trl_says_and_returns_what_ours_build_on():
-    assert "compute_entropy=True" in inspect.getsource(GRPOTrainer._compute_loss)
+def test_what_generation_returns_ends_with_the_images():
     assert inspect.getsource(GRPOTrainer._generate).rstrip().endswith("images, tool_images")
 
 
@@ -128,11 +148,18 @@ def test_what_changes_is_found(monkeypatch):
     monkeypatch.setattr(GRPOTrainer, "_compute_loss", loss)
     monkeypatch.setattr(GRPOTrainer, "_save_checkpoint", save)
     monkeypatch.delattr(GRPOTrainer, "_generate")
+    # A method and a property of ours that a new version has too.
+    monkeypatch.setattr(GRPOTrainer, "_entropies", save, raising=False)
+    monkeypatch.setattr(GRPOTrainer, "_is_recorded", property(save), raising=False)
     assert set(differences(kinds, OVERRIDDEN)) == {
         "GRPOTrainer._compute_loss has no inputs",
         "GRPOTrainer._compute_loss takes batch, which ours does not",
         "GRPOTrainer._save_checkpoint has no trial",
         "GRPOTrainer._generate is in the table, and not overridden",
+        "GRPOTrainer._entropies is overridden, and not in the table",
+        "GRPOTrainer._entropies takes model, which ours does not",
+        "GRPOTrainer._is_recorded is overridden, and not in the table",
+        "GRPOTrainer._is_recorded takes model, which ours does not",
     }
 
 
