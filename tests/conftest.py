@@ -33,7 +33,7 @@ MARKS = {
         training/sampling/test_dynamic_sampling.py::test_groups_may_lie""",
     "training": """training/test_trainer.py training/test_peft.py training/test_push_to_hub.py
         training/test_held_out.py training/test_smollm2.py training/test_hostile_rewards.py training/test_newest_trl.py
-        training/upstream/test_losses.py training/upstream/test_logs.py
+        training/test_async_grpo.py training/upstream/test_losses.py training/upstream/test_logs.py
         training/upstream/test_vision.py training/export/test_export.py training/sampling training/runs
         training/test_token_record.py recipes/test_recipe_steps.py playground/test_pretrain.py
         benchmarks/test_on_gpu.py cli/test_cli.py test_readme.py

@@ -8,7 +8,8 @@ import pytest
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from trl import GRPOTrainer
 
-import hicra_trl.training.run  # noqa: F401  (all callbacks of a run)
+import hicra_trl.training.async_grpo
+import hicra_trl.training.run
 from hicra_trl.training import upstream
 
 
@@ -31,6 +32,10 @@ OVERRIDDEN = {
     "GRPOTrainer._tag_names": "",
     "GRPOTrainer.log": "logs start_time",
     "GRPOConfig.__post_init__": "",
+    "AsyncGRPOTrainer.__init__": "model reward_funcs args train_dataset rollout_worker",
+    "AsyncGRPOTrainer.compute_loss": "model inputs",
+    "AsyncGRPOConfig.__post_init__": "",
+    "_AsyncRolloutLoop._score_group": "group",
     "_BaseTrainer.create_model_card": "model_name",
     "Trainer._get_grad_norm": "model grad_norm",
     "Trainer._load_from_checkpoint": "resume_from_checkpoint model",
@@ -66,7 +71,7 @@ def subclasses(kind):
 
 
 def our_classes():
-    kinds = (Trainer, TrainerCallback, TrainingArguments)
+    kinds = (Trainer, TrainerCallback, TrainingArguments, hicra_trl.training.async_grpo._AsyncRolloutLoop)
     return [child for kind in kinds for child in subclasses(kind) if is_ours(child)]
 
 
