@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "training/runs/token_record": "training/runs/files disk",
     "training/token_record": "training/config training/runs/token_record grams",
     "training/trainer": ALGORITHM,
+    "training/async_grpo": "training/credit training/limits grams fields",
     "training/held_out": ALGORITHM,
     "training/callbacks": f"{ALGORITHM} disk",
     "training/rewards": "training/config training/functions rewards rewards/gold data fields terminal",

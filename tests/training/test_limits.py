@@ -13,11 +13,11 @@ VLLM = {"use_vllm": True, "vllm_mode": "colocate"}
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"top_p": 0.8}, "top_p must be 1.0 with vLLM .* got 0.8"),
-        ({"top_k": 20}, "top_k must be 0 with vLLM .* got 20"),
-        ({"min_p": 0.1}, "min_p must be None with vLLM .* got 0.1"),
-        ({"generation_kwargs": {"top_p": 0.8}}, "top_p must be 1.0 with vLLM .* got 0.8"),
-        ({"generation_kwargs": '{"top_k": 20}'}, "top_k must be 0 with vLLM .* got 20"),
+        ({"top_p": 0.8}, "top_p must be 1.0 where vLLM.* got 0.8"),
+        ({"top_k": 20}, "top_k must be 0 where vLLM.* got 20"),
+        ({"min_p": 0.1}, "min_p must be None where vLLM.* got 0.1"),
+        ({"generation_kwargs": {"top_p": 0.8}}, "top_p must be 1.0 where vLLM.* got 0.8"),
+        ({"generation_kwargs": '{"top_k": 20}'}, "top_k must be 0 where vLLM.* got 20"),
         (
             {"vllm_structured_outputs_regex": "[a-z]+"},
             r"_regex must be None .* got '\[a-z\]\+'",

@@ -164,7 +164,8 @@ class HICRAConfig(GRPOConfig):
                         f"{self.alpha} has no effect on planning tokens: use another {name}, or alpha=0"
                     )
         if self.use_vllm and self.vllm_importance_sampling_correction:
-            check_truncation(vars(self) | (self.generation_kwargs or {}))  # pyright: ignore[reportOperatorIssue]
+            settings = vars(self) | (self.generation_kwargs or {})  # pyright: ignore[reportOperatorIssue]
+            check_truncation(settings, ", or set vllm_importance_sampling_correction to false")
         if self.sync_ref_model and self.beta == 0:
             raise ValueError("sync_ref_model needs a reference model: expected beta above 0, got 0")
         if self.save_total_limit == 1:

@@ -110,18 +110,17 @@ def check_sharding(settings: dict[str, Any]) -> None:
         check_value(name, value, _SHARDING.get(name.removeprefix("fsdp_"), Any))
 
 
-def check_truncation(settings: dict[str, Any]) -> None:
+def check_truncation(settings: dict[str, Any], instead: str = "") -> None:
     """
-    Raises `ValueError` if vLLM would sample from a part of the vocabulary.
+    Raises `ValueError` if vLLM would sample from a part of the vocabulary, for a loss that its probabilities enter.
 
-    It then gives the probabilities within that part, the policy its own: their ratio, by which TRL multiplies the
-    loss, is at most the probability of the part. At `top_p=0.8` that takes from an uncertain token as much as HICRA
-    gives to a planning token, and over a sequence the ratios multiply to 0.
+    They are those within that part, the policy's those in the whole, so that their ratio is at most the probability of
+    the part. At `top_p=0.8` that takes from an uncertain token as much as HICRA gives to a planning token, and over a
+    sequence the ratios multiply to 0.
     """
     for name, whole in _WHOLE.items():
-        if (value := settings[name]) not in whole:
+        if (value := settings.get(name, whole[0])) not in whole:
             raise ValueError(
-                f"{name} must be {whole[0]} with vLLM and vllm_importance_sampling_correction, got {value!r}: the "
-                "correction would scale the loss of each token down to the probability of what may be sampled; "
-                "leave it out, or set vllm_importance_sampling_correction to false"
+                f"{name} must be {whole[0]} where vLLM's probabilities enter the loss, got {value!r}: they would "
+                f"scale it for each token by the probability of what may be sampled; leave it out{instead}"
             )
