@@ -380,7 +380,8 @@ def _classify(attempts: list[Attempt], boxed: str | None, unparsed: bool, proble
         return "correct"
     if unparsed or not attempts:
         return "cut" if boxed is None and not unparsed else "unparsed"
-    spoiled = [attempt.move for attempt in attempts if attempt.move in problem.moves and not all(attempt.steps)]
+    solving = problem.moves
+    spoiled = [attempt.move for attempt in attempts if attempt.move in solving and not all(attempt.steps)]
     if spoiled:
         return f"execution: {spoiled[0]}"
     if boxed not in (None, "none"):
