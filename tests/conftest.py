@@ -34,7 +34,8 @@ MARKS = {
     "training": """training/test_trainer.py training/test_peft.py training/test_push_to_hub.py
         training/test_held_out.py training/test_smollm2.py training/test_hostile_rewards.py training/test_newest_trl.py
         training/upstream/test_vision.py training/export/test_export.py training/sampling training/runs
-        training/test_token_record.py recipes/test_recipe_steps.py playground/test_pretrain.py
+        training/test_token_record.py training/test_gram_outcomes.py::test_a_training
+        recipes/test_recipe_steps.py playground/test_pretrain.py
         benchmarks/test_on_gpu.py cli/test_cli.py test_readme.py
         test_gguf.py::test_a_run test_gguf.py::test_a_file_that""",
     "browser": "analysis/test_report.py::test_a_browser",
