@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "hicra_trl"
 # The longest key that begins a module's path is its room. A room imports itself, the listed ones, and nothing else.
 ALGORITHM = (
     "training/config training/credit training/assigner training/functions training/sampling training/upstream "
-    "training/runs/files training/runs/lexicon training/token_record "
+    "training/runs/files training/runs/lexicon training/token_record training/gram_outcomes "
     "grams dynamics rewards paper terminal"
 )
 MAY_IMPORT = {
@@ -41,7 +41,9 @@ MAY_IMPORT = {
     "training/runs/files": "",
     "training/runs/lexicon": "training/runs/files grams",
     "training/runs/token_record": "training/runs/files disk",
+    "training/runs/gram_outcomes": "training/runs/files disk",
     "training/token_record": "training/config training/runs/token_record grams",
+    "training/gram_outcomes": "training/assigner training/runs/gram_outcomes grams",
     "training/trainer": ALGORITHM,
     "training/async_grpo": "training/credit training/limits grams fields",
     "training/held_out": ALGORITHM,
@@ -66,7 +68,7 @@ MAY_IMPORT = {
     "dynamics grams rewards disk terminal lazy",
     "metrics": "rewards grams dynamics evaluation/statistics paper",
     "analysis": "grams dynamics rewards data evaluation/statistics evaluation/engines training/runs/files "
-    "training/runs/token_record terminal disk",
+    "training/runs/token_record training/runs/gram_outcomes terminal disk",
     # Engines put the question, and evaluations are judged too.
     "analysis/judge": "evaluation/engines evaluation/problems evaluation/protocol evaluation/samples "
     "evaluation/statistics rewards data training/runs/files terminal disk fields",

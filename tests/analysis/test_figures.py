@@ -11,6 +11,7 @@ from analysis.synthetic_record import write_synthetic_record
 from hicra_trl.analysis.figures import FIGURES, write_figures
 from hicra_trl.analysis.runs import read_runs
 from hicra_trl.analysis.token_record import TokenRecord
+from hicra_trl.training.runs.gram_outcomes import GramOutcome, add_gram_outcomes
 
 
 def draw(folder, names, *runs, formats=("svg",)):
@@ -121,6 +122,33 @@ def test_sensitivity_has_the_whole_lexicon_and_each_draw(tmp_path):
     assert names == {("whole lexicon", "1"), (dropped, "mean"), *((dropped, f"draw {i}") for i in range(5))}
 
 
+def test_outcomes_are_the_last_ones_of_the_most_frequent_grams(runs, tmp_path):
+    for run, s in zip(runs, (0.1, 0.3, 0.5, 0.7)):
+        rare = [GramOutcome(f"rare {i}", 1, 1, 0, 0.9) for i in range(20)]
+        rows = [GramOutcome("so", 40, 30, 10, s), GramOutcome("but wait", 300, 0, 300, -0.6), *rare]
+        add_gram_outcomes(run, 2, [GramOutcome("so", 9, 9, 0, -0.9)])
+        add_gram_outcomes(run, 4, rows)
+    [file], missing, tables = draw(tmp_path / "figures", ["outcomes"], *runs)
+    table = tables["outcomes"]
+    assert not missing
+    # Runs of GRPO and of HICRA, two seeds each; n is that of all four.
+    assert points(table, kind="so (n = 160)", method="GRPO", seed="2") == pytest.approx({4: 0.3})
+    assert points(table, kind="so (n = 160)", method="HICRA", seed="mean") == pytest.approx({4: 0.6})
+    kinds = [*dict.fromkeys(row["kind"] for row in table)]
+    assert len(kinds) == 20 and kinds[-2:] == ["so (n = 160)", "but wait (n = 1,200)"]
+    assert "but wait (n = 1,200)" in file.read_text()
+
+
+def test_a_gram_that_one_seed_lacks_is_drawn_for_the_others(runs, tmp_path):
+    add_gram_outcomes(runs[0], 4, [GramOutcome("so", 4, 3, 1, 0.3), GramOutcome("wait", 2, 1, 1, 0.1)])
+    add_gram_outcomes(runs[1], 6, [GramOutcome("so", 4, 3, 1, 0.5)])
+    _, missing, tables = draw(tmp_path / "figures", ["outcomes"], *runs)
+    assert missing == [f"no gram outcomes yet in {runs[2]}, {runs[3]}"]
+    # Steps differ, so that there is no mean.
+    seeds = [(row["kind"], row["seed"], row["step"]) for row in tables["outcomes"]]
+    assert seeds == [("so (n = 8)", "1", "4"), ("so (n = 8)", "2", "6"), ("wait (n = 2)", "1", "4")]
+
+
 def test_what_a_run_lacks_is_one_line_each_and_the_rest_is_drawn(runs, tmp_path):
     bare = leave_run(tmp_path / "bare", 3, [{"step": 1, "entropy": 0.5}, {"step": 2, "entropy": 0.4}])
     begun = leave_run(tmp_path / "begun", 4)
@@ -133,6 +161,7 @@ def test_what_a_run_lacks_is_one_line_each_and_the_rest_is_drawn(runs, tmp_path)
     assert f"no token record (token_record of a recipe leaves one) in {everywhere}" in missing
     assert f"no verdicts ('hicra judge' gives them) in {everywhere}" in missing
     assert f"no strategic grams yet in {everywhere}" in missing
+    assert f"no gram outcomes yet in {everywhere}" in missing
     assert len(set(missing)) == len(missing) and not any("\n" in line for line in missing)
     assert points(tables["methods"], panel="Token entropy", seed="3") == {1: 0.5, 2: 0.4}
 

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from datasets import load_dataset
 
+from hicra_trl.cli.main import main
 from hicra_trl.grams import StrategicGrams
 from hicra_trl.grams.mining.work_folder import WorkFolder
+from hicra_trl.training.runs.gram_outcomes import GramOutcome, add_gram_outcomes
 
 
 MOVES = ("let me try another way", "but wait, that is wrong", "hold on", "so we can conclude that", "step by step")
@@ -132,6 +134,65 @@ def test_sensitivity_of_a_runs_curves(folder):
     assert done.returncode == 0, done.stderr
     assert "30% removed with 2 seeds, 3 steps" in done.stdout and "semantic entropy" in done.stdout
     assert (folder / "run" / "sensitivity.png").stat().st_size > 10_000
+
+
+OUTCOMES = [
+    GramOutcome("hold on", 1200, 1000, 200, 0.5),
+    GramOutcome("so", 30, 10, 20, -0.125),
+    GramOutcome("等一下", 4, 4, 0, 0.25),
+    GramOutcome("this isn't working", 9, 0, 9, -0.75),
+]
+
+
+def test_outcomes_of_a_runs_grams(folder, capsys):
+    add_gram_outcomes(folder / "run", 20, [GramOutcome("so", 3, 3, 0, 0.125)])
+    add_gram_outcomes(folder / "run", 40, OUTCOMES)
+    run = str(folder / "run")
+    assert main(["lexicon", "outcomes", run]) == 0
+    head, how, _, *lines = capsys.readouterr().out.splitlines()
+    assert head.startswith(f"{run}, step 40: 4 grams") and how.startswith("s, within groups of a prompt: 1 with right")
+    assert lines == [
+        "    s      n  right  wrong  gram",
+        "+0.50  1,200  1,000    200  hold on",
+        "+0.25      4      4      0  等一下",
+        "-0.12     30     10     20  so",
+        "-0.75      9      0      9  this isn't working",
+    ]
+    assert main(["lexicon", "outcomes", run, "--top", "3"]) == 0
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()[4:]] == [
+        "on",
+        "等一下",
+        "all)",
+        "working",
+    ]
+    assert main(["lexicon", "outcomes", run, "--top", "1"]) == 0
+    assert capsys.readouterr().out.endswith("hold on\n... 3 more grams (--top 4 shows all)\n")
+    assert main(["lexicon", "outcomes", run, "--step", "20", "--json"]) == 0
+    [row] = json.loads(capsys.readouterr().out)
+    assert row == {"step": 20, "gram": "so", "n": 3, "right": 3, "wrong": 0, "s": 0.125}
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "expected RUN, got nothing"),
+        (["RUN/nowhere"], "no gram_outcomes.parquet in RUN/nowhere: expected the folder of a run"),
+        (["RUN", "--step", "3"], "no gram outcomes of step 3 in RUN: expected one of 40"),
+        (["RUN/begun"], "no gram of RUN/begun has been counted yet"),
+        (["RUN/broken"], "cannot read RUN/broken/gram_outcomes.parquet"),
+    ],
+)
+def test_wrong_outcomes_get_one_line_and_status_2(argv, message, tmp_path, capsys):
+    add_gram_outcomes(tmp_path, 40, OUTCOMES)
+    add_gram_outcomes(tmp_path / "begun", 0, [])
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "gram_outcomes.parquet").write_bytes(b"PAR1 nothing PAR1")
+    with pytest.raises(SystemExit) as stopped:
+        main(["lexicon", "outcomes", *(part.replace("RUN", str(tmp_path)) for part in argv)])
+    error = capsys.readouterr().err.replace(str(tmp_path), "RUN")
+    assert (
+        stopped.value.code == 2 and error.startswith(f"hicra lexicon outcomes: {message}") and error.count("\n") == 1
+    ), error
 
 
 WRONG = [

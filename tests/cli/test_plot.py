@@ -34,6 +34,7 @@ def test_methods_and_seeds_are_found_and_figures_lie_beside_the_runs(folder):
     assert [line.partition(" (")[0] for line in done.stderr.splitlines()] == [
         "hicra plot: no verdicts",
         "hicra plot: no token record",
+        f"hicra plot: no gram outcomes yet in {', '.join(sorted(runs))}",
     ]
     written = sorted(file.suffix for file in (folder / "runs" / "figures").iterdir())
     assert written == [".csv"] * 3 + [".pdf"] * 3 + [".png"] * 3 + [".svg"] * 3

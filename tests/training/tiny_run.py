@@ -10,7 +10,7 @@ import yaml
 from safetensors.torch import load_file
 
 from hicra_trl.training import run
-from hicra_trl.training.runs.files import TOKEN_RECORD_FOLDER
+from hicra_trl.training.runs.files import GRAM_OUTCOMES_FILE, TOKEN_RECORD_FOLDER
 
 
 TESTS = Path(__file__).parent
@@ -77,6 +77,7 @@ def results(folder):
         "scheduler": torch.load(last / "scheduler.pt"),
         "state": json.loads((last / "hicra_state.json").read_text()),
         "records": {file.name: file.read_bytes() for file in sorted((folder / TOKEN_RECORD_FOLDER).iterdir())},
+        "outcomes": (folder / GRAM_OUTCOMES_FILE).read_bytes(),
         # The last entry sums up one process, not the run.
         "history": [{k: v for k, v in entry.items() if k != "step_time"} for entry in history[:-1]],
     }

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from tqdm import tqdm
 from ..disk import check_own, write_whole
 from ..dynamics.curves import CSV_HEADER, Line, Panel, draw, numbers, save
 from ..dynamics.logged import ACCURACY, DYNAMICS, LENGTH, SEMANTIC_ENTROPY, Metric, logged, series
-from ..training.runs.files import TOKEN_RECORD_FOLDER
+from ..training.runs.files import GRAM_OUTCOMES_FILE, TOKEN_RECORD_FOLDER
 from .runs import Run
 
 
@@ -26,6 +27,7 @@ VERDICTS_FILE = "judge/verdicts.jsonl"
 _ERRORS = ("strategy", "other")
 _SHARES = (0.2, 0.3)
 _DROPPED, _DRAWS = 0.3, 5
+_GRAMS = 20
 _BESIDE = (
     SEMANTIC_ENTROPY,
     Metric("Token entropy", "nats", {"": ("entropy",)}),
@@ -66,6 +68,45 @@ def exploration(runs: Methods, missing: Missing) -> list[Panel]:
     return _logged((SEMANTIC_ENTROPY, ACCURACY), runs, missing)
 
 
+def outcomes(runs: Methods, missing: Missing) -> list[Panel]:
+    """What the most frequent grams go along with, where each run has got to."""
+    # Imported here: without the file, the reader of parquet is not waited for.
+    from ..training.runs.gram_outcomes import read_gram_outcomes
+
+    counts: Counter[str] = Counter()
+
+    def read(run: Run) -> list[Values]:
+        steps = read_gram_outcomes(run.folder) if (run.folder / GRAM_OUTCOMES_FILE).is_file() else {}
+        if not steps:
+            return []
+        step, rows = max(steps.items())
+        counts.update({row.gram: row.n for row in rows})
+        return [{step: {row.gram: row.s for row in rows}}]
+
+    units = {"What grams go along with": "← wrong answers   s   right answers →"}
+    panels = _per_step(units, "no gram outcomes yet", runs, missing, read)
+    most = dict(counts.most_common(_GRAMS))
+
+    def scores(gram: str) -> list[float]:
+        lines = (line for panel in panels for line in panel.lines if line.kind == gram)
+        return [value for line in lines for _, values in line.seeds.values() for value in values]
+
+    order = sorted(most, key=lambda gram: -np.mean(scores(gram)))
+    return [
+        replace(
+            panel,
+            lines=[
+                replace(line, kind=f"{gram} (n = {most[gram]:,})")
+                for gram in order
+                for line in panel.lines
+                if line.kind == gram
+            ],
+            is_list=True,
+        )
+        for panel in panels
+    ]
+
+
 def without_grams(runs: Methods, missing: Missing) -> list[Panel]:
     """Figures 11 and 12: curves of the saved completions, with the lexicon and with 30 % of it dropped at random."""
     # Imported here, as the reader of token records is: the other figures do not wait for it.
@@ -93,6 +134,7 @@ FIGURES: dict[str, Callable[[Methods, Missing], list[Panel]]] = {
     "methods": methods,
     "forks": forks,
     "exploration": exploration,
+    "outcomes": outcomes,
     "sensitivity": without_grams,
 }
 
@@ -237,7 +279,7 @@ def _per_step(
 
 
 def _curve(values: Values, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    steps = sorted(values)
+    steps = sorted(step for step in values if kind in values[step])
     return np.array(steps, dtype=float), np.array([values[step][kind] for step in steps])
 
 

@@ -1,5 +1,6 @@
 """`hicra lexicon`: look into lexicons of strategic grams."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -10,6 +11,7 @@ from ..disk import check_own
 from ..fields import Checked, Count, Name, Range
 from ..grams import Corpus, CorpusArguments, StrategicGrams
 from ..grams.coverage import TOO_COMMON, Coverage, compare, findings, measure
+from ..terminal import table
 from .parsing import run_command, stop
 
 
@@ -25,7 +27,9 @@ the Hub as user/name or user/name@revision.
   hicra lexicon diff LEXICON LEXICON [--dataset traces.jsonl]  what two have in common
   hicra lexicon push LEXICON user/name [--private true]        publish it as a dataset on the Hub
   hicra lexicon sensitivity RUN [LEXICON]                      how far a run's curves move when 30 % of it go
-                                                               (LEXICON: that of the run)"""
+                                                               (LEXICON: that of the run)
+  hicra lexicon outcomes RUN [--step 60] [--json]              which grams went along with right answers in a
+                                                               training, and which with wrong ones"""
 
 
 @dataclass
@@ -48,6 +52,10 @@ class LexiconArguments(Checked):
             For `sensitivity`: number of random removals.
         output (`str`, *optional*):
             For `sensitivity`: the figure. Defaults to `sensitivity.png` in the run's folder.
+        step (`int`, *optional*):
+            For `outcomes`: a step with a checkpoint. Defaults to the last one.
+        json (`bool`, *optional*, defaults to `False`):
+            For `outcomes`: print all grams as JSON.
     """
 
     top: Count = 20
@@ -57,6 +65,8 @@ class LexiconArguments(Checked):
     fraction: Annotated[float, Range("(0, 1)")] = 0.3
     seeds: Count = 5
     output: Name | None = None
+    step: Count | None = None
+    json: bool = False
 
 
 def run(argv: list[str]) -> int:
@@ -158,12 +168,40 @@ def sensitivity(given: list[str], args: LexiconArguments, corpus: CorpusArgument
     return f"{head}\n\n{result.table()}\n\nfigure: {path}"
 
 
+def outcomes(given: list[str], args: LexiconArguments, corpus: CorpusArguments) -> str:
+    """What each gram went along with in a run: first those of success, last those of failure."""
+    # Imported here: the other actions do not wait for the reader of parquet.
+    from ..training.runs.gram_outcomes import read_gram_outcomes
+
+    steps = read_gram_outcomes(given[0])
+    if not steps:
+        raise ValueError(f"no gram of {given[0]} has been counted yet: expected one in a completion with a verdict")
+    step = max(steps) if args.step is None else args.step
+    if step not in steps:
+        known = ", ".join(map(str, steps))
+        raise ValueError(f"no gram outcomes of step {step} in {given[0]}: expected one of {known}")
+    rows = sorted(steps[step], key=lambda row: (-row.s, -row.n, row.gram))
+    if args.json:
+        return json.dumps([{"step": step, **row._asdict()} for row in rows], ensure_ascii=False, indent=1)
+    cells = [(f"{row.s:+.2f}", f"{row.n:,}", f"{row.right:,}", f"{row.wrong:,}", row.gram) for row in rows]
+    half, more = args.top // 2, len(cells) - args.top
+    shown = cells if more <= 0 else cells[: args.top - half] + cells[len(cells) - half :]
+    *numbers, grams = zip(("s", "n", "right", "wrong", "gram"), *shown)
+    lines = [f"{row}  {gram}" for row, gram in zip(table([*zip(*numbers)]).split("\n"), grams)]
+    if more > 0:
+        lines.insert(1 + args.top - half, f"... {more} more grams (--top {len(cells)} shows all)")
+    head = f"{given[0]}, step {step}: {len(rows)} grams, each with the completions of the training that it was in"
+    how = "s, within groups of a prompt: 1 with right answers, -1 with wrong ones, 0 where little is known"
+    return "\n".join([head, how, "", *lines])
+
+
 ACTIONS: dict[str, tuple[Callable[[list[str], LexiconArguments, CorpusArguments], str], tuple[str, ...]]] = {
     "show": (show, ("LEXICON",)),
     "check": (check, ("LEXICON",)),
     "diff": (diff, ("LEXICON", "LEXICON")),
     "push": (push, ("LEXICON", "user/name")),
     "sensitivity": (sensitivity, ("RUN", "[LEXICON]")),
+    "outcomes": (outcomes, ("RUN",)),
 }
 
 

@@ -10,6 +10,8 @@ from .parsing import run_command
 
 PROG = "hicra plot"
 
+_AT_ONCE = ("dynamics", "errors", "methods", "forks", "exploration", "outcomes")
+
 DESCRIPTION = """Draws the paper's figures from the folders of runs, finished or not. Methods are told apart by what
 the runs recorded (credit, alpha, lexicon, and whatever else differs), and runs that differ in the seed alone are seeds
 of one method: a thin line each, their mean and its 95 % interval on top.
@@ -23,6 +25,7 @@ of one method: a thin line each, their mean and its 95 % interval on top.
   methods      figures 6 to 8   semantic and token entropy, length, pass@k, validation accuracy
   forks        figure 10        planning tokens and tokens of high entropy, from token records
   exploration  figure 14        semantic entropy and accuracy
+  outcomes     none             what the most frequent grams go along with, right answers or wrong ones
   sensitivity  figures 11, 12   with 30 % of the grams removed; reads all saved completions, so it has to be asked for
 
 Beside each lies a CSV file with its numbers. What a run lacks is said, and the rest is drawn."""
@@ -34,7 +37,7 @@ class PlotArguments(Checked):
     What to draw.
 
     Args:
-        figures (`list[str]`, *optional*, defaults to `["dynamics", "errors", "methods", "forks", "exploration"]`):
+        figures (`list[str]`, *optional*, defaults to all but `"sensitivity"`):
             Which figures.
         formats (`list[str]`, *optional*, defaults to `["svg", "pdf", "png"]`):
             In which formats.
@@ -43,7 +46,7 @@ class PlotArguments(Checked):
             them.
     """
 
-    figures: list[str] = field(default_factory=lambda: ["dynamics", "errors", "methods", "forks", "exploration"])
+    figures: list[str] = field(default_factory=lambda: [*_AT_ONCE])
     formats: list[str] = field(default_factory=lambda: ["svg", "pdf", "png"])
     output: Name | None = None
 

@@ -158,7 +158,7 @@ def resolve(job: Job) -> Job:
         job = replace(job, recipe=job.recipe | {"model_revision": commit}, model_args=model_args)
     held_out, is_dry = job.run_args.held_out_dataset_name, job.asked.dry_run
     paths: dict[str, str] = {}
-    for name in {model, data}.intersection(WORLDS):
+    for name in {str(model), str(data)}.intersection(WORLDS):
         from ..playground.experiment import Files, prepare
         from ..playground.worlds import WORLDS as PLAYGROUND_WORLDS
 

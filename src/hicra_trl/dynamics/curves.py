@@ -84,11 +84,24 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """What stands in one panel of a figure; `unit` names the vertical axis."""
+    """
+    What stands in one panel of a figure.
+
+    Attributes:
+        title (`str`):
+            Above it.
+        unit (`str`):
+            Of the values; names their axis.
+        lines (`Sequence[Line]`):
+            What to draw.
+        is_list (`bool`):
+            Its kinds stand below each other, with one value a seed to the left or right of 0, instead of over steps.
+    """
 
     title: str
     unit: str
     lines: Sequence[Line]
+    is_list: bool = False
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -105,11 +118,15 @@ def draw(panels: Sequence[Panel]) -> "Figure":
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     looks = _looks(panels)
+    height = max(0.8 + 0.2 * len({line.kind for line in panel.lines}) if panel.is_list else 2.3 for panel in panels)
     with themed():
-        size = (7.0 if columns == 2 else 5.0, 2.3 * rows + 0.2 + 0.2 * -(-len(looks) // 2))
+        size = (7.0 if columns == 2 else 5.0, height * rows + 0.2 + 0.2 * -(-len(looks) // 2))
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False).flat
         for i, (panel, axis) in enumerate(zip(panels, grid)):
+            if panel.is_list:
+                _draw_list(axis, panel, looks)
+                continue
             _draw(axis, panel, looks)
             beside = panels[i - i % columns : i - i % columns + columns]
             axis.set_title(panel.title, pad=18 if any(any(other.kinds) for other in beside) else 6)
@@ -195,6 +212,35 @@ def _draw(axis: "Axes", panel: Panel, looks: Mapping[str, tuple[str, str]]) -> N
     kinds = panel.kinds
     said = ", ".join(kind if len(kinds) == 1 else f"{style}: {kind}" for kind, style in kinds.items())
     axis.text(0, 1.03, said, transform=axis.transAxes, fontsize=8, color="#475467")
+
+
+def _draw_list(axis: "Axes", panel: Panel, looks: Mapping[str, tuple[str, str]]) -> None:
+    places = {kind: place for place, kind in enumerate(dict.fromkeys(line.kind for line in panel.lines))}
+    methods = [*looks]
+    for line in panel.lines:
+        color, marker = looks[line.method]
+        # Methods stand close above each other in a row.
+        at = places[line.kind] + 0.6 * ((methods.index(line.method) + 0.5) / len(methods) - 0.5)
+        values = [value for points in line.seeds.values() for value in points[1].tolist()]
+        _, mean, half = line.mean()
+        look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 4.5, "linestyle": "none"}
+        smaller: dict[str, Any] = {"markersize": 2.5, "alpha": 0.45} if len(mean) else {}
+        axis.plot(values, [at] * len(values), **(look | smaller))
+        axis.plot(mean, [at] * len(mean), **look)
+        has_interval = len(line.seeds) >= _LEAST_SEEDS and len(mean) > 0
+        low, high = (mean - half, mean + half) if has_interval else (0, mean if len(mean) else values)
+        axis.hlines([at] * len(mean if len(mean) else values), low, high, color=color, linewidth=0.9)
+    shown = [kind if len(kind) <= 48 else f"{kind[:26]} ... {kind[-18:]}" for kind in places]
+    axis.set_yticks([*places.values()], shown)
+    axis.set_ylim(len(places) - 0.4, -0.6)
+    axis.grid(visible=False, axis="y")
+    widest = 1.05 * max(map(abs, axis.get_xlim()))
+    axis.set_xlim(-widest, widest)
+    axis.axvspan(0, widest, color="#eef6f1", zorder=0)
+    axis.axvspan(-widest, 0, color="#fdf1ec", zorder=0)
+    axis.axvline(0, color="#98a2b3", linewidth=0.8)
+    axis.set_title(panel.title)
+    axis.set_xlabel(panel.unit)
 
 
 def _marked(marker: str, points: int) -> dict[str, Any]:

@@ -104,6 +104,11 @@ class CreditAssigner(TrainerCallback):
         """Strength of the next generation's credit."""
         return self._alpha.alpha
 
+    @property
+    def gram_scores(self) -> torch.Tensor:
+        """s (G,) of each gram, as the next generation's credit has it; those of a cluster share theirs."""
+        return self.outcomes.score(self._clusters)
+
     def ride(self, batch: dict[str, Any], rewards: torch.Tensor, first: torch.Tensor) -> dict[str, Any]:
         """
         The batch with what the credit needs to know of each row: dynamic sampling takes it along.
@@ -162,7 +167,7 @@ class CreditAssigner(TrainerCallback):
                 rewards=rewards,
                 correct=first >= config.pass_threshold,
                 groups=groups,
-                gram_scores=self.outcomes.score(self._clusters).to(device),
+                gram_scores=self.gram_scores.to(device),
                 alpha_below=config.alpha_below and config.alpha_below * self.alpha / config.alpha,
                 state=self._rule_state,
                 sum_over_ranks=self._sum,

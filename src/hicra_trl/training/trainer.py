@@ -17,6 +17,7 @@ from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..paper import PAPER_CITATION
 from .assigner import CreditAssigner
 from .config import HICRAConfig
+from .gram_outcomes import GramOutcomesRecorder
 from .runs.files import CARD_FIGURE, LEXICON_FOLDER
 from .runs.lexicon import check_same_lexicon
 from .sampling.rollouts import RolloutTrainer
@@ -106,6 +107,7 @@ class HICRATrainer(RolloutTrainer):
         processes = self.accelerator.process_index, self.accelerator.num_processes
         self._credit = CreditAssigner(args, grams, self.accelerator)
         self.add_callback(self._credit)
+        self.add_callback(GramOutcomesRecorder(self._credit, grams))
         self._recorder = TokenRecorder(args, self._tokenizer, grams, self.reward_func_names, ends, *processes)
         if args.token_record:
             self.add_callback(self._recorder)

@@ -10,6 +10,7 @@ TOKEN_RECORD_FOLDER = "token_records"
 CARD_FIGURE = "dynamics.png"
 STATE_FILE = "hicra_state.json"
 HEALTH_FILE = "health.jsonl"
+GRAM_OUTCOMES_FILE = "gram_outcomes.parquet"
 
 
 def missing_state(checkpoint: str | Path) -> str | None:
