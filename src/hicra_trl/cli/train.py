@@ -158,16 +158,16 @@ def resolve(job: Job) -> Job:
         job = replace(job, recipe=job.recipe | {"model_revision": commit}, model_args=model_args)
     held_out, is_dry = job.run_args.held_out_dataset_name, job.asked.dry_run
     paths: dict[str, str] = {}
-    for name in {str(model), str(data)}.intersection(WORLDS):
+    for name in sorted({str(model), str(data)}.intersection(WORLDS)):
+        from ..playground import worlds
         from ..playground.experiment import Files, prepare
-        from ..playground.worlds import WORLDS as PLAYGROUND_WORLDS
 
-        files = Files.at(Path("runs", name)) if is_dry else prepare(world=PLAYGROUND_WORLDS[name])
+        world = Files.at(Path("runs", name)) if is_dry else prepare(world=worlds.WORLDS[name])
         if model == name:
-            paths["model_name_or_path"] = str(files.model)
+            paths["model_name_or_path"] = str(world.model)
         if data == name:
-            paths["dataset_name"] = str(files.train)
-            paths["eval_dataset_name"] = job.run_args.eval_dataset_name or str(files.held_out)
+            paths["dataset_name"] = str(world.train)
+            paths["eval_dataset_name"] = job.run_args.eval_dataset_name or str(world.held_out)
     if SUMS in (data, held_out):
         from ..data.sums import sum_files, write_sums
 
