@@ -18,6 +18,7 @@ NOT_RUN = {
     "hicra_trl.grams.labeler.PlanningTokenLabeler",
     "hicra_trl.grams.token_bytes.token_bytes",
     "hicra_trl.training.held_out.PassAtKCallback",
+    "hicra_trl.training.runs.gram_outcomes.read_gram_outcomes",
     "hicra_trl.training.trainer.HICRATrainer",
 }
 MODULES = sorted(module.name for module in pkgutil.walk_packages(hicra_trl.__path__, "hicra_trl."))
