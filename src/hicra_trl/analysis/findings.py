@@ -161,7 +161,7 @@ class Findings:
                     got = sum(step is not None for step in of.values())
                     shown = [_step(of[seed]) if seed in of else "" for seed in seeds]
                     rows.append([name, f"{got} of {len(of)}", _step(median_steps([*of.values()])), *shown])
-            yield f"steps to {accuracy:.1%}", rows, _STEPS_NOTE
+            yield f"steps to {accuracy:.1%}", rows, _STEPS_NOTE if accuracy == [*self.steps][-1] else ""
         rows = [["", "condition", *header]]
         rows += [[row.metric, row.condition, *row.cells()] for row in self.others]
         yield "all other metrics at the end", rows, _NOTE

@@ -61,7 +61,7 @@ class CampaignArguments(Checked):
             Seeds of the training, each with every condition.
         conditions (`dict`):
             By name, a mapping with a `recipe`, a file or one of the package's, and the fields that override it.
-        overrides (`dict`, *optional*):
+        overrides (`dict`, *optional*, defaults to `{}`):
             Fields that all conditions override, the `recipe` too.
         accuracies (`list[float]`, *optional*):
             Held-out accuracies to count steps to. Defaults to what the first condition ends with.
