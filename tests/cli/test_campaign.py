@@ -88,9 +88,10 @@ def test_what_can_be_shown_is_said_from_the_spread_that_is_given_or_found(tmp_pa
 
 
 def test_the_mass_that_a_condition_moves():
-    assert _mass_moved(0.0, [0.1]) == "none"
-    assert _mass_moved(0.2, [0.1, 0.3]) == "about 4.0%"
-    assert _mass_moved(0.2, []) == "about 0.2 x share of planning tokens"
+    assert _mass_moved(0.0, [0.1], [0.1]) == "none"
+    assert _mass_moved(0.2, [], [0.1, 0.3]) == "about 4.0 %"
+    assert _mass_moved(0.2, [0.01, 0.03], [0.1]) == "2.0 %"
+    assert _mass_moved(0.2, [], []) == "about 0.2 x share of planning tokens"
 
 
 def test_the_time_is_that_of_finished_runs(tmp_path):

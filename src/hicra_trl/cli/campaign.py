@@ -258,7 +258,15 @@ def _announcement(
     """What is to come: what it costs, which difference it can show, and how much each condition moves."""
     planning = [value for of in everything.values("hicra/planning_fraction").values() for value in of.values()]
     rows = [["", "steps", "completions of a run", "tokens at most", "advantage mass moved"]]
-    rows += [[name, *_length(job), _mass_moved(job.config.alpha, planning)] for name, job in jobs.items()]
+    moved = [everything.values(f"hicra/mass_moved/{sign}") for sign in ("positive", "negative")]
+    rows += [
+        [
+            name,
+            *_length(job),
+            _mass_moved(job.config.alpha, [v for of in moved for v in of.get(name, {}).values()], planning),
+        ]
+        for name, job in jobs.items()
+    ]
     lines = {
         "runs": f"{len(asked.conditions)} conditions x {len(asked.seeds)} seeds = {len(asked.trials)} runs in "
         f"{asked.folder}, {num_left} to train" + (f", {args.jobs} side by side" if args.jobs > 1 else ""),
@@ -280,10 +288,15 @@ def _length(job: "Job") -> list[str]:
     return [str(config.max_steps), f"{sampled:,}", f"{sampled * longest:,}"]
 
 
-def _mass_moved(alpha: float, planning: list[float]) -> str:
+def _mass_moved(alpha: float, measured: list[float], planning: list[float]) -> str:
+    """As its finished runs logged it, else for HICRA's credit at the share of planning tokens that is known."""
     if not alpha:
         return "none"
-    return f"about {alpha * fmean(planning):.1%}" if planning else f"about {alpha:g} x share of planning tokens"
+    if measured:
+        return f"{100 * fmean(measured):.1f} %"
+    return (
+        f"about {100 * alpha * fmean(planning):.1f} %" if planning else f"about {alpha:g} x share of planning tokens"
+    )
 
 
 def _time(everything: "Campaign", num_left: int, jobs: int) -> str:
