@@ -152,5 +152,5 @@ sys.exit(str({{"numpy", "torch", "transformers", "trl", "datasets", "pandas", "m
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr == "set()\n"
-    assert done.stdout.count("\n") < 140 and max(map(len, done.stdout.splitlines())) < 120
+    assert done.stdout.count("\n") < 155 and max(map(len, done.stdout.splitlines())) < 120
     assert f"hicra {command}" in done.stdout and ("options:\n  --" in done.stdout) == bool(PARSED[command])

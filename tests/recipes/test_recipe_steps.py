@@ -26,7 +26,14 @@ COMPLETE = ALWAYS | {
 }
 PAPER = COMPLETE | {"extended_completion_length": 24}
 PLAYGROUND = ALWAYS | {"per_device_train_batch_size": 8, "per_device_eval_batch_size": 4, "eval_steps": 2}
-SUMS = ALWAYS | {"per_device_train_batch_size": 8, "held_out_steps": 2, "save_steps": 2, "token_record": 1}
+SUMS = ALWAYS | {
+    "per_device_train_batch_size": 8,
+    "steps_per_generation": 1,
+    "gradient_accumulation_steps": 1,
+    "held_out_steps": 2,
+    "save_steps": 2,
+    "token_record": 1,
+}
 # Such a model answers nothing right: a second reward gives it something to learn from.
 REWARD = "recipes.rewards.vowel_share"
 # What the parsed recipe says in other words.

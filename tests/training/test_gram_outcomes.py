@@ -135,7 +135,7 @@ def test_a_training_counts_what_its_token_record_shows(model, tokenizer, prompts
     for step in (1, 2, 3):
         for row in record.rows(step):
             for gram in {row.header.grams[index] for index in row.gram if index >= 0}:
-                seen.setdefault(gram, [0, 0])[row.rewards[0] >= 0.3] += 1
+                seen.setdefault(gram, [0, 0])[int(row.rewards[0] >= 0.3)] += 1
         if step in outcomes:
             assert {row.gram: [row.wrong, row.right] for row in outcomes[step]} == seen
     assert any(row.s > 0 for row in outcomes[3]) and any(row.s < 0 for row in outcomes[3])

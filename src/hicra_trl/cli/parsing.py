@@ -22,6 +22,10 @@ def one_line_parser(types: Sequence[Any], prog: str) -> Any:
 
     parser = TrlParser(types, prog=prog, allow_abbrev=False, add_help=False)
     parser.error = partial(stop, prog)
+    for action in parser._actions:
+        if action.type is dict:
+            # An empty text would be an empty mapping.
+            action.type = str
     return parser
 
 

@@ -37,8 +37,8 @@ class PlotArguments(Checked):
     What to draw.
 
     Args:
-        figures (`list[str]`, *optional*, defaults to all but `"sensitivity"`):
-            Which figures.
+        figures (`list[str]`, *optional*):
+            Which figures. Defaults to all but `"sensitivity"`.
         formats (`list[str]`, *optional*, defaults to `["svg", "pdf", "png"]`):
             In which formats.
         output (`str`, *optional*):

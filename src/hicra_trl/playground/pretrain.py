@@ -54,14 +54,14 @@ class PretrainConfig:
             Peak learning rate of Muon (all other matrices), on the same schedule.
         warmup_steps (`int`, *optional*, defaults to `40`):
             Steps of the warm-up.
-        drill ([`~hicra_trl.playground.traces.Policy`], *optional*):
+        drill ([`~hicra_trl.playground.traces.Policy`] or [`~hicra_trl.playground.orders.OrderPolicy`], *optional*):
             Strategy of the traces in the first part of pretraining: thorough, so that a trace holds many steps and
             execution is learned at every depth.
         drill_share (`float`, *optional*, defaults to `0.75`):
             Share of the optimiser steps that drill.
         new_targets (`float`, *optional*, defaults to `0.8`):
             Share of the drill's problems that become exercises of the world.
-        policy ([`~hicra_trl.playground.traces.Policy`], *optional*):
+        policy ([`~hicra_trl.playground.traces.Policy`] or [`~hicra_trl.playground.orders.OrderPolicy`], *optional*):
             Strategy of the remaining traces, which is what the base samples in the end.
     """
 

@@ -39,6 +39,8 @@ class HICRAConfig(GRPOConfig):
             reliable, as measured ([`~hicra_trl.training.credit.schedule.next_alpha`]).
         credit_window (`int`, *optional*, defaults to `20`):
             Generations over which what grams go along with is counted; what is older fades.
+        credit_tokens (`Literal["planning", "random", "high_entropy"]`, *optional*):
+            The former name of `credit`, which takes its place.
         completions_per_step (`int`, *optional*):
             Completions of one optimizer step, over all processes: `gradient_accumulation_steps` follows from it, so
             that a recipe keeps its batch on another number of GPUs. Defaults to what `gradient_accumulation_steps`

@@ -21,7 +21,7 @@ OVERRIDDEN = {
     "GRPOTrainer._compute_loss": "model inputs",
     "GRPOTrainer._generate": "prompts",
     "GRPOTrainer._generate_and_score_completions": "inputs",
-    "GRPOTrainer._get_per_token_logps_and_entropies": "model input_ids attention_mask logits_to_keep batch_size "
+    "GRPOTrainer._get_per_token_logps_and_scores": "model input_ids attention_mask logits_to_keep batch_size "
     "compute_entropy pixel_values image_grid_thw num_images pixel_attention_mask image_sizes token_type_ids",
     "GRPOTrainer._get_train_sampler": "dataset",
     "GRPOTrainer._load_optimizer_and_scheduler": "checkpoint",
@@ -48,6 +48,7 @@ OVERRIDDEN = {
     "ProgressCallback.on_log": "args state control logs",
     "ProgressCallback.on_prediction_step": "args state control",
     "TrainerCallback.on_log": "args state control",
+    "TrainerCallback.on_save": "args state control",
     "TrainerCallback.on_step_begin": "args state control",
     "TrainerCallback.on_step_end": "args state control",
     "TrainerCallback.on_train_begin": "args state control",
@@ -154,15 +155,15 @@ def test_what_changes_is_found(monkeypatch):
     monkeypatch.setattr(GRPOTrainer, "_save_checkpoint", save)
     monkeypatch.delattr(GRPOTrainer, "_generate")
     # A method and a property of ours that a new version has too.
-    monkeypatch.setattr(GRPOTrainer, "_entropies", save, raising=False)
+    monkeypatch.setattr(GRPOTrainer, "_scores", save, raising=False)
     monkeypatch.setattr(GRPOTrainer, "_is_recorded", property(save), raising=False)
     assert set(differences(kinds, OVERRIDDEN)) == {
         "GRPOTrainer._compute_loss has no inputs",
         "GRPOTrainer._compute_loss takes batch, which ours does not",
         "GRPOTrainer._save_checkpoint has no trial",
         "GRPOTrainer._generate is in the table, and not overridden",
-        "GRPOTrainer._entropies is overridden, and not in the table",
-        "GRPOTrainer._entropies takes model, which ours does not",
+        "GRPOTrainer._scores is overridden, and not in the table",
+        "GRPOTrainer._scores takes model, which ours does not",
         "GRPOTrainer._is_recorded is overridden, and not in the table",
         "GRPOTrainer._is_recorded takes model, which ours does not",
     }
