@@ -21,7 +21,7 @@ OVERRIDDEN = {
     "GRPOTrainer._compute_loss": "model inputs",
     "GRPOTrainer._generate": "prompts",
     "GRPOTrainer._generate_and_score_completions": "inputs",
-    "GRPOTrainer._get_per_token_logps_and_scores": "model input_ids attention_mask logits_to_keep batch_size "
+    "GRPOTrainer._get_per_token_logps_and_entropies": "model input_ids attention_mask logits_to_keep batch_size "
     "compute_entropy pixel_values image_grid_thw num_images pixel_attention_mask image_sizes token_type_ids",
     "GRPOTrainer._get_train_sampler": "dataset",
     "GRPOTrainer._load_optimizer_and_scheduler": "checkpoint",
