@@ -227,23 +227,33 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(config, train):
         assert [file.read_bytes() for file in again[step]] == [file.read_bytes() for file in records[step]]
 
 
+def credit_state(checkpoint):
+    """What the credit of a run remembers."""
+    return json.loads((checkpoint / "hicra_state.json").read_text())["credit"]
+
+
 # What remembers: outcomes of grams, and an alpha that grows; and what asks for a forward pass of its own.
-REMEMBERS = ("--credit", "plan", "--alpha_schedule", "linear", "--pass_threshold", 0.3)
-ASKS = ("--credit", "execution", "--alpha", 0.5)
+REMEMBERS = ("--credit", "plan", "--alpha_schedule", "linear", "--pass_threshold", 0.2)
+ASKS = ("--credit", "execution", "--alpha", 0.5, "--pass_threshold", 0.2)
 
 
 @pytest.mark.parametrize("flags", [REMEMBERS, ASKS], ids=["plan", "execution"])
 @pytest.mark.parametrize("config", ["cpu_ddp", "cpu_zero3", "cpu_fsdp2"])
 def test_other_credit_is_the_same_on_two_ranks_and_resumed(config, flags, train):
     run = train(config, *flags)
-    # Which of two tokens of almost the same entropy is chosen, rounding decides.
     if flags is REMEMBERS:
-        assert_same_training(run, train("cpu", *ALONE, *flags))
+        alone = train("cpu", *ALONE, *flags)
+        # Later steps sample with weights that differ by rounding.
+        assert credit_state(run / "checkpoint-2") == credit_state(alone / "checkpoint-2")
+        for logged, expected in zip(history(run)[:2], history(alone)[:2], strict=True):
+            for name in expected.keys() & {"hicra/alpha", "hicra/mass_moved/positive", "hicra/mass_moved/negative"}:
+                assert logged[name] == pytest.approx(expected[name], rel=1e-4), name
     resumed = train(config, *flags, "--resume_from_checkpoint", run / "checkpoint-2")
     assert history(resumed)[-2:] == history(run)[-2:]
     assert_close(weights(resumed), weights(run), atol=0)
-    states = [json.loads((one / "checkpoint-4" / "hicra_state.json").read_text()) for one in (run, resumed)]
-    assert states[0] == states[1] and sum(states[0]["credit"]["outcomes"]["right"]) > 0
+    assert credit_state(resumed / "checkpoint-4") == credit_state(run / "checkpoint-4")
+    outcomes = credit_state(run / "checkpoint-4")["outcomes"]
+    assert sum(outcomes["right"]) > 0 < sum(outcomes["wrong"])
 
 
 @pytest.mark.parametrize("config", ENGINES)
