@@ -88,6 +88,8 @@ def spelled(hint):
     if NoneType in get_args(hint):
         [hint] = parts
         return spelled(hint)
+    if all(map(is_dataclass, parts)) and len(parts) > 1:
+        return " or ".join(map(spelled, parts))
     return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
 
 
