@@ -76,7 +76,7 @@ def test_the_batch_is_spelled_out_for_all_processes(grams):
         ({"credit": "random"}, "control: as many random tokens"),
         ({"credit": "high_entropy"}, "control: as many high-entropy tokens"),
         ({"credit": "outcome", "alpha_schedule": "procedural"}, "HICRA, alpha 0.2 (procedural), 9 strategic grams"),
-        ({"credit": "/my/rules.py:first"}, "by /my/rules.py:first"),
+        ({"credit": "/my {rules}/own.py:first"}, "by /my {rules}/own.py:first"),
     ],
 )
 def test_the_credit_is_named(grams, fields, text):
@@ -89,8 +89,9 @@ def test_what_the_credit_moves_is_said(grams):
     assert "moved" not in lines(grams, ONE_GPU, alpha=0.0)
 
 
-def test_what_is_made_here_is_not_downloaded(grams):
-    assert lines(grams, ONE_GPU, data="sums")["download"] == "Qwen/Qwen2.5-7B (15.2 GB)"
+@pytest.mark.parametrize("data", ["sums", "playground", "orders"])
+def test_what_is_made_here_is_not_downloaded(data, grams):
+    assert lines(grams, ONE_GPU, data=data)["download"] == "Qwen/Qwen2.5-7B (15.2 GB)"
 
 
 def test_the_parts_of_the_memory_add_up(grams):

@@ -19,7 +19,7 @@ from .fit import memory_lines
 
 
 # Names of what `hicra train` makes itself.
-_MADE_HERE = ("playground", "sums")
+_MADE_HERE = ("playground", "orders", "sums")
 _CREDIT = {
     "planning": "planning tokens",
     "asymmetric": "planning tokens, by {alpha_below} below the mean of their group",
@@ -119,7 +119,9 @@ def _credit(config: HICRAConfig, grams: StrategicGrams) -> str:
     if not config.alpha:
         return f"{method}, {lexicon}"
     schedule = "" if config.alpha_schedule == "constant" else f" ({config.alpha_schedule})"
-    whose = _CREDIT.get(config.credit, f"by {config.credit}").format(alpha_below=config.alpha_below or 0)
+    whose = f"by {config.credit}"
+    if config.credit in _CREDIT:
+        whose = _CREDIT[config.credit].format(alpha_below=config.alpha_below or 0)
     return f"{method}{schedule}, {lexicon}, {whose}"
 
 
