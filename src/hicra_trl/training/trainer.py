@@ -220,8 +220,9 @@ class HICRATrainer(RolloutTrainer):
         if not self.is_world_process_zero():
             return
         grams, config, marker = self.labeler.grams, self.args, "### Framework versions"
-        credited = _CREDITED.get(config.credit, f"Credit was given by `{config.credit}`, alpha = {config.alpha}.")
-        credited = credited.format(alpha=config.alpha, alpha_below=config.alpha_below)
+        credited = f"Credit was given by `{config.credit}`, alpha = {config.alpha}."
+        if config.credit in _CREDITED:
+            credited = _CREDITED[config.credit].format(alpha=config.alpha, alpha_below=config.alpha_below or 0)
         section = (
             "## Hierarchy-aware credit assignment\n\n"
             f"{credited} Planning tokens are those inside one of {len(grams)} strategic grams (fingerprint "
