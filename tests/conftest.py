@@ -47,11 +47,16 @@ MARKS = {
         training/credit/test_controls.py training/test_rewards.py evaluation/test_evaluate.py playground/test_traces.py
         grams/test_lexicon.py::test_every_letter cli/test_judge.py::test_a_judge_that_is_killed
         grams/test_real_tokenizers.py test_gguf.py::test_of_several test_gguf.py::test_a_file_on_the_hub
-        test_wheel.py""",
+        test_wheel.py test_scheduling.py""",
 }
 # Words that the tokenizer has whole, so that a model which samples at random writes strategic grams often.
 LEXICON = ("so", "but", "wait", "now", "let's", "so wait", "but now", "next", "thus")
 PROMPTS = ("So what?", "Let's add 3 and 4.", "But why?", "Now 5 times 6.")
+
+
+def pytest_configure(config):
+    if config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.import_plugin("scheduling")
 
 
 def pytest_collection_modifyitems(items):
