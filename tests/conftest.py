@@ -39,7 +39,6 @@ MARKS = {
          recipes/test_recipe_steps.py playground/test_pretrain.py
          benchmarks/test_on_gpu.py cli/test_cli.py claims/test_campaign.py test_readme.py
         test_gguf.py::test_a_run test_gguf.py::test_a_file_that""",
-    "browser": "analysis/test_report.py::test_a_browser",
     "slow": """cli/test_mining_commands.py cli/test_eval.py::test_results_are_pushed evaluation/report/test_hub.py
         grams/test_hub.py metrics/test_metrics.py::test_each_folder recipes/test_recipe_plans.py
         rewards/equality/test_expressions.py rewards/test_adversarial.py rewards/test_agreement.py

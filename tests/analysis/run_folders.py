@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from hicra_trl.analysis.campaign import Campaign
 from hicra_trl.grams import StrategicGrams
 
 
+HELD_OUT = "held_out/pass_at_1"
 RECIPE = {
     "alpha": 0.0,
     "credit": "planning",
@@ -28,6 +30,11 @@ def leave_run(folder, seed=1, logs=(), step=None, base=None, **changed):
     folder.mkdir(parents=True)
     manifest = {
         "folder": str(folder.parent),
+        "started": "2025-12-31T23:00:00+00:00",
+        "command": f"hicra train --config recipe.yaml --seed {seed}",
+        "code": {"commit": "da770fe167e78cc631653ad1acd1686c875f5671", "modified": True},
+        "python": "3.12.1",
+        "versions": {"hicra-trl": "0.1.0", "trl": "1.16.0", "transformers": "5.17.0", "numpy": "2.4.6"},
         "finished": None if step else "2026-01-01T00:00:00+00:00",
         "seed": seed,
         "model": {"name": base or "Qwen/Qwen3-0.6B", "commit": "c0ffee", "fingerprint": None},
@@ -91,3 +98,49 @@ def leave_completions(run, texts):
         file.parent.mkdir(exist_ok=True)
         pd.DataFrame({"step": step, "completion": completions}).to_parquet(file)
     StrategicGrams.paper().save(run / "strategic_grams")
+
+
+def held_out_logs(accuracies, **more):
+    """Evaluated every ten steps."""
+    rows = [{"step": 10 * i, HELD_OUT: value, "reward": value, **more} for i, value in enumerate(accuracies)]
+    return [*rows, {"step": 10 * (len(accuracies) - 1), "train_runtime": 1.0}]
+
+
+def leave_campaign(folder, curves, **record):
+    """`curves` are accuracies by condition and seed; `None` for a run that has only begun."""
+    conditions = {name: {"alpha": 0.2 * i} for i, name in enumerate(curves)}
+    content = {"conditions": conditions, "seeds": [1, 2, 3, 4, 5], "accuracies": [], **record}
+    folder.mkdir(exist_ok=True)
+    (folder / "campaign.json").write_text(json.dumps(content))
+    for name, seeds in curves.items():
+        for seed, curve in seeds.items():
+            run = folder / f"{name}-seed{seed}"
+            if curve is None:
+                leave_run(run, seed, held_out_logs([0.1]), step=10, **conditions[name])
+            else:
+                leave_run(
+                    run, seed, held_out_logs(curve, **{"hicra/semantic_entropy": 2 + curve[-1]}), **conditions[name]
+                )
+    return Campaign.read(folder)
+
+
+def leave_playground(folder, completion):
+    """Two methods of two seeds, and a base, as the playground leaves them; every sample is `completion`."""
+
+    def leave(name, accuracy, seed=1):
+        run = folder / name
+        if name == "base":
+            run.mkdir()
+        else:
+            leave_run(run, seed, made_up_logs(6, seed), alpha=0.2 if name.startswith("hicra") else 0.0, base="base")
+        outcomes = {"correct": accuracy, "strategy: gave up": 0.9 - accuracy, "execution: wrong step": 0.1}
+        record = {"accuracy": accuracy, "step_accuracy": 0.99, "mean_length": 30.0, "outcomes": outcomes}
+        (run / "outcomes.json").write_text(json.dumps(record))
+        sample = {"prompt": "Using <3>", "completion": completion, "outcome": "strategy: gave up"}
+        (run / "samples.jsonl").write_text(json.dumps(sample) + "\n")
+        StrategicGrams.paper().save(run / "strategic_grams")
+        return run
+
+    base = leave("base", 0.2)
+    grpo, hicra = ([leave(f"{m}-seed{s}", 0.5, s) for s in (1, 2)] for m in ("grpo", "hicra"))
+    return {"base": [base], "grpo": grpo, "hicra": hicra}

@@ -5,35 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from analysis.run_folders import leave_run
+from analysis.run_folders import HELD_OUT, leave_campaign
 from hicra_trl.analysis.campaign import Campaign
 from hicra_trl.analysis.findings import find
 
 
-ACCURACY = "held_out/pass_at_1"
 SEEDS = [1, 2, 3, 4, 5]
-
-
-def logs(accuracies, **more):
-    """Evaluated every ten steps."""
-    rows = [{"step": 10 * i, ACCURACY: value, "reward": value, **more} for i, value in enumerate(accuracies)]
-    return [*rows, {"step": 10 * (len(accuracies) - 1), "train_runtime": 1.0}]
-
-
-def leave_campaign(folder, curves, **record):
-    """`curves` are accuracies by condition and seed; `None` for a run that has only begun."""
-    conditions = {name: {"alpha": 0.2 * i} for i, name in enumerate(curves)}
-    content = {"conditions": conditions, "seeds": SEEDS, "accuracies": [], **record}
-    folder.mkdir(exist_ok=True)
-    (folder / "campaign.json").write_text(json.dumps(content))
-    for name, seeds in curves.items():
-        for seed, curve in seeds.items():
-            run = folder / f"{name}-seed{seed}"
-            if curve is None:
-                leave_run(run, seed, logs([0.1]), step=10, **conditions[name])
-            else:
-                leave_run(run, seed, logs(curve, **{"hicra/semantic_entropy": 2 + curve[-1]}), **conditions[name])
-    return Campaign.read(folder)
 
 
 @pytest.fixture
@@ -53,7 +30,7 @@ def campaign(tmp_path):
 def test_a_difference_is_paired_by_seed(campaign):
     found = find(campaign)
     grpo, hicra = found.main
-    assert (grpo.metric, grpo.mean, grpo.difference) == (ACCURACY, pytest.approx(0.5), None)
+    assert (grpo.metric, grpo.mean, grpo.difference) == (HELD_OUT, pytest.approx(0.5), None)
     # The fifth seed is in the mean of one condition, and in no difference.
     assert len(grpo.values) == 5 and len(hicra.values) == 4
     assert hicra.difference == pytest.approx(0.1, abs=0.005) and hicra.difference_half < 0.01 < hicra.half

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chromium import BINARY, Chromium
 from hicra_trl.analysis.token_record import TokenRecord
 from hicra_trl.analysis.viewer import read_run, write_view
 from hicra_trl.cli.view import run as view
@@ -60,14 +59,6 @@ def runs(tmp_path):
         rewritten(write_synthetic_record(tmp_path / name, alpha=alpha), asked)
         for name, alpha in (("hicra", 0.2), ("grpo", 0.0))
     ]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if BINARY is None:
-        pytest.skip("no Chromium")
-    with Chromium(tmp_path_factory.mktemp("profile")) as chromium:
-        yield chromium
 
 
 def opened(browser, page, place="", **look):

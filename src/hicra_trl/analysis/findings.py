@@ -7,7 +7,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..dynamics.curves import draw, to_svg
 from ..dynamics.statistics import mean_and_interval
 from ..evaluation.statistics.comparison import holm
 from ..evaluation.statistics.intervals import LEVEL
@@ -15,7 +14,8 @@ from ..evaluation.statistics.seeds import median_steps, paired_differences, pair
 from ..terminal import table
 from .campaign import Campaign
 from .figures import methods
-from .page import html_table, write
+from .page import html_figure, html_table, write
+from .runs import origin
 
 
 _METRICS = re.compile(r"(held_out|eval_hicra|hicra)/.+|reward|entropy|completions/(mean_length|clipped_ratio)")
@@ -119,21 +119,25 @@ class Findings:
     def text(self) -> str:
         """Tables for a terminal."""
         parts = [self._state(), *self.warnings]
-        for title, rows, note in self._tables():
-            parts += [f"\n{title}", table(rows), *([note] if note else [])]
+        tables = [*self._tables()]
+        last = {note: title for title, _, note in tables}
+        for title, rows, note in tables:
+            parts += [f"\n{title}", table(rows), *([note] if last[note] == title else [])]
         return "\n".join(parts)
 
     def write_page(self, path: str | Path) -> Path:
         """Writes the tables and the curves, a thin line a seed, as one HTML file; returns its path."""
         runs = {name: {str(seed): run for seed, run in of.items()} for name, of in self.campaign.runs.items() if of}
         body = [f"<h1>{escape(str(self.campaign.folder))}</h1>", f'<p class="lead">{escape(self._state())}</p>']
-        body += [f'<p class="note">{escape(line)}</p>' for line in self.warnings]
+        body += [f"<p>{escape(line)}</p>" for line in self.warnings]
         for title, rows, note in self._tables():
-            body += [f"<h2>{escape(title)}</h2>", html_table(rows[0], rows[1:]), f'<p class="note">{escape(note)}</p>']
+            names = 2 if "condition" in rows[0] else 1
+            body += [f"<h2>{escape(title)}</h2>", html_table(rows[0], rows[1:], note, names)]
         if panels := methods(runs, {}):
             note = "A thin line a seed, their mean on top, from three seeds on with its 95 % interval."
-            body += ["<h2>Learning curves</h2>", to_svg(draw(panels)), f'<p class="note">{note}</p>']
-        return write(path, "HICRA campaign", "\n".join(body))
+            body += ["<h2>Learning curves</h2>", html_figure(panels, note)]
+        shown = {str(run.folder): origin(run.manifest) for of in runs.values() for run in of.values()}
+        return write(path, "HICRA campaign", "\n".join(body), runs=shown)
 
     def _state(self) -> str:
         conditions, seeds, total = (
@@ -153,7 +157,7 @@ class Findings:
         for row in self.main:
             of = [_shown(row.metric, row.values[seed]) if seed in row.values else "" for seed in seeds]
             rows.append([row.condition, *row.cells(), *of])
-        yield f"{self.campaign.main} at the end", rows, ""
+        yield f"{self.campaign.main} at the end", rows, _NOTE
         for accuracy, found in self.steps.items():
             rows = [["", "get there", "median", *each]]
             for name, of in found.items():
@@ -161,7 +165,7 @@ class Findings:
                     got = sum(step is not None for step in of.values())
                     shown = [_step(of[seed]) if seed in of else "" for seed in seeds]
                     rows.append([name, f"{got} of {len(of)}", _step(median_steps([*of.values()])), *shown])
-            yield f"steps to {accuracy:.1%}", rows, _STEPS_NOTE if accuracy == [*self.steps][-1] else ""
+            yield f"steps to {accuracy:.1%}", rows, _STEPS_NOTE
         rows = [["", "condition", *header]]
         rows += [[row.metric, row.condition, *row.cells()] for row in self.others]
         yield "all other metrics at the end", rows, _NOTE

@@ -1,6 +1,7 @@
 """Marks strategic grams in HTML, as the paper's figure 2 does, and recorded tokens, as its figure 9 does."""
 
 from codecs import getincrementaldecoder
+from collections.abc import Iterable
 from html import escape
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -35,7 +36,7 @@ def highlight(text: str, matcher: GramMatcher) -> str:
     """
     data = text.encode(errors="replace")
     parts, done = [], 0
-    for start, end, names in _stretches(matcher.find_in_text(text).tolist(), matcher.grams):
+    for start, end, names in _found(text, matcher):
         parts.append(escape(data[done:start].decode()))
         parts.append(f'<mark title="{escape(", ".join(names))}">{escape(data[start:end].decode())}</mark>')
         done = end
@@ -96,14 +97,27 @@ class Recorded:
         return min(found, key=lambda pair: len(pair[0].completion), default=None)
 
 
-def trace_block(heading: str, text: str, matcher: GramMatcher) -> str:
-    """One highlighted text with a heading, as a block of a page."""
-    return block(heading, highlight(text, matcher))
+def trace_block(heading: str, text: str, matcher: GramMatcher, level: int = 2) -> str:
+    """One highlighted text with a heading of that level, and the grams in it, as a block of a page."""
+    names = (name for *_, found in _found(text, matcher) for name in found)
+    return block(heading, highlight(text, matcher), names, level)
 
 
-def block(heading: str, html: str) -> str:
-    """What was highlighted, with a heading."""
-    return f'<div class="trace"><h3>{escape(heading)}</h3><pre>{html}</pre></div>'
+def token_block(heading: str, row: RecordedCompletion, high: np.ndarray, level: int = 2) -> str:
+    """Like [`trace_block`] for a recorded completion; arguments as of [`highlight_tokens`]."""
+    names = (row.header.grams[gram] for gram in row.gram.tolist() if gram >= 0)
+    return block(heading, highlight_tokens(row, high), names, level)
+
+
+def block(heading: str, html: str, names: Iterable[str] = (), level: int = 2) -> str:
+    """What was highlighted, with a heading, and in words what the titles of the marks say."""
+    said = ", ".join(dict.fromkeys(names))
+    grams = f'<p class="note">Grams: {escape(said)}</p>' if said else ""
+    return f'<div class="trace"><h{level}>{escape(heading)}</h{level}><pre>{html}</pre>{grams}</div>'
+
+
+def _found(text: str, matcher: GramMatcher) -> list[tuple[int, int, list[str]]]:
+    return _stretches(matcher.find_in_text(text).tolist(), matcher.grams)
 
 
 def _stretches(matches: list[list[int]], grams: StrategicGrams) -> list[tuple[int, int, list[str]]]:

@@ -1,53 +1,136 @@
-"""The one HTML page style: self-contained, no network requests, everything from outside escaped."""
+"""HTML pages of one look: self-contained, no network requests, everything from outside escaped."""
 
-from collections.abc import Sequence
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
 from html import escape
+from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 
 from ..disk import check_own, write_whole
+from ..dynamics.curves import Panel, legend, to_svgs
 
 
-_STYLE = """
-:root { color-scheme: light; --ink: #1f2430; --soft: #667085; --line: #e4e7ec; --mark: #ffe2cf; --accent: #c2410c }
-body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); max-width: 68rem; margin: 2.5rem auto;
-       padding: 0 1.25rem }
-h1 { font-size: 1.7rem; margin: 0 0 .3rem } h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem }
-p.lead, .note { color: var(--soft) } .note { font-size: .9rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: block; overflow-x: auto }
-th, td { padding: .35rem .9rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
-th:first-child, td:first-child { text-align: left } th { font-weight: 600; font-size: .9rem }
-svg { max-width: 100%; height: auto }
-.trace { border: 1px solid var(--line); border-radius: 8px; padding: .7rem 1rem; margin: .6rem 0 }
-.trace h3 { font-size: .85rem; margin: 0 0 .35rem; color: var(--soft); font-weight: 600 }
-.trace pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; font: .93rem/1.6 ui-monospace, monospace }
-mark { background: var(--mark); color: var(--accent); border-radius: 3px; padding: 0 .15em }
-mark[class] { padding: 0; text-decoration: underline 2px; text-underline-offset: 3px }
-mark.planning { color: #7a2b00 }
-mark.high { background: #d3e6fb; color: #0c3f75; text-decoration-style: dotted }
-mark.both { background: linear-gradient(var(--mark) 50%, #d3e6fb 50%); color: #4b1259; text-decoration-style: double }
-"""
+_NAME = ' class="name"'
+# The markers of curves, as characters.
+_MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✕"}
 
 
-def page(title: str, body: str) -> str:
-    """A whole HTML document; `title` is escaped, `body` is HTML."""
+@cache
+def style(name: str) -> str:
+    """What all pages share of style, and a style sheet of this package."""
+    folder = files("hicra_trl.analysis")
+    return "".join(folder.joinpath(sheet).read_text("utf-8") for sheet in ("shared.css", name))
+
+
+def page(title: str, body: str, footer: str = "") -> str:
+    """A whole HTML document; `title` is escaped, `body` and `footer` are HTML."""
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         # The content is a model's: nothing in it may run or be fetched, whatever it looks like.
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f'<link rel="icon" href="data:,">\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n'
+        f'<link rel="icon" href="data:,">\n<style>\n{style("page.css")}</style>\n</head>\n<body>\n'
+        f"<main>\n{body}\n</main>\n{footer}\n</body>\n</html>\n"
     )
 
 
-def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose cells are escaped."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
-    return f"<table>\n<tr>{head}</tr>\n{body}</table>"
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", names: int = 1) -> str:
+    """
+    A table, which scrolls by itself where it is wider than the page; everything in it is escaped.
+
+    Args:
+        header (`Sequence[str]`):
+            Names of the columns.
+        rows (`Sequence[Sequence[str]]`):
+            Their cells.
+        caption (`str`, *optional*):
+            What the table shows; without it, the header names the table to those who do not see it.
+        names (`int`, *optional*, defaults to `1`):
+            How many columns, from the left, name what the others say something about.
+    """
+    head = "".join(
+        f'<th scope="col"{_NAME * (i < names)}>{escape(cell)}</th>' if cell else "<td></td>"
+        for i, cell in enumerate(header)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(f'<th scope="row"{_NAME}>{escape(cell)}</th>' for cell in row[:names])
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row[names:])
+        + "</tr>\n"
+        for row in rows
+    )
+    said = f"<caption><span>{escape(caption)}</span></caption>\n" if caption else ""
+    label = escape(caption.partition(". ")[0] or ", ".join(filter(None, header)))
+    return (
+        f'<div class="scroll" role="group" aria-label="{label}" tabindex="0">\n<table>\n{said}'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>"
+    )
 
 
-def write(path: str | Path, title: str, body: str, subject: str = "") -> Path:
-    """Writes [`page`] to `path` and returns the path; of what is there, only pages of that title are replaced."""
+def html_figure(panels: Sequence[Panel], caption: str) -> str:
+    """Panels of curves, as many beside each other as the page has room for, their legend, and an escaped caption."""
+    colors = {"#000000": "var(--ink)"}
+    named = "".join(
+        f'<li><span aria-hidden="true" style="color: {colors.get(color, color)}">━{_MARKERS[marker]}━</span> '
+        f"{escape(label)}</li>"
+        for label, color, marker in legend(panels)
+    )
+    return (
+        f'<figure>\n<ul class="legend" aria-label="Methods">{named}</ul>\n<div class="panels">\n'
+        + "\n".join(to_svgs(panels))
+        + f"\n</div>\n<figcaption>{escape(caption)}</figcaption>\n</figure>"
+    )
+
+
+def glossary(words: Mapping[str, str]) -> str:
+    """Words and what they mean, escaped."""
+    said = "\n".join(f"<dt>{escape(word)}</dt><dd>{escape(means)}</dd>" for word, means in words.items())
+    return f"<dl>\n{said}\n</dl>"
+
+
+def made_by() -> str:
+    """This version, and the command that was typed."""
+    ours = Path(sys.argv[0]).stem in ("hicra", "main")
+    return f"hicra-trl {version('hicra-trl')}" + (f": {shlex.join(['hicra', *sys.argv[1:]])}" if ours else "")
+
+
+def came_from(runs: Mapping[str, Mapping[str, str]]) -> str:
+    """
+    The end of a page: what runs it shows, and what made it.
+
+    Args:
+        runs (`Mapping[str, Mapping[str, str]]`):
+            What each comes from, of [`~hicra_trl.analysis.runs.origin`], by its folder.
+    """
+    parts = ["<footer>\n<h2>Where this page comes from</h2>", f"<p>Made by <code>{escape(made_by())}</code>.</p>"]
+    columns = [
+        name
+        for name in dict.fromkeys(name for facts in runs.values() for name in facts)
+        if name not in ("versions", "command")
+    ]
+    if runs:
+        rows = [[folder, *(facts.get(name, "") for name in columns)] for folder, facts in runs.items()]
+        parts.append(html_table(["run", *columns], rows, "The runs"))
+    versions: dict[str, list[str]] = {}
+    for folder, facts in runs.items():
+        if "versions" in facts:
+            versions.setdefault(facts["versions"], []).append(folder)
+    for numbers, folders in versions.items():
+        whose = f" ({', '.join(folders)})" if len(versions) > 1 else ""
+        parts.append(f"<p>Trained with {escape(numbers + whose)}.</p>")
+    if commands := [facts["command"] for facts in runs.values() if "command" in facts]:
+        said = "\n".join(f"<pre>{escape(command)}</pre>" for command in commands)
+        parts.append(f"<details><summary>Commands of the runs</summary>\n{said}\n</details>")
+    return "\n".join([*parts, "</footer>"])
+
+
+def write(
+    path: str | Path, title: str, body: str, subject: str = "", runs: Mapping[str, Mapping[str, str]] | None = None
+) -> Path:
+    """Writes [`page`] and what it [`came_from`], and returns the path; only a page of that title is replaced."""
     check_own(path, f"<title>{escape(title)}")
-    write_whole(path, page(title + subject, body))
+    write_whole(path, page(title + subject, body, came_from(runs or {})))
     return Path(path)

@@ -4,16 +4,34 @@ import json
 from html import escape
 from pathlib import Path
 
-from ..dynamics.curves import draw, save, to_svg
+from ..dynamics.curves import draw, save
 from ..grams import GramMatcher, StrategicGrams
 from .comparison import HEADER, comparison_rows, difference_line, outcome_rows
 from .figures import dynamics
 from .highlight import trace_block
-from .page import html_table, write
-from .runs import read_runs
+from .page import glossary, html_figure, html_table, write
+from .runs import origin, read_runs
 
 
 NUM_TRACES = 4
+_WORDS = {
+    "accuracy": "The share of sampled completions that are right, on problems that no training saw. Higher is better.",
+    "gain": "Accuracy above that of the base, in points.",
+    "steps right": "The share of all single steps, such as 8 - 3 = 5, that are right.",
+    "tokens": "Mean length of a completion.",
+    "strategy errors": "The share of completions whose plan failed: given up, nothing checked, a refuted idea kept.",
+    "execution errors": "The share of completions in which a step itself is wrong.",
+}
+_PANELS = {
+    "Relative perplexity": "How surprising the sampled tokens were to the model, over its first value; falls as it "
+    "grows sure. Execution tends to be sure early, planning later.",
+    "Token entropy": "How undecided the model is at a token, in nats; falls as it grows sure.",
+    "Semantic entropy": "How many different strategic grams are in use, and how evenly; rises while strategies are "
+    "explored. More is exploration, not success.",
+    "Conditional entropy": "The same of what follows each gram: the ways in which one strategy is carried out.",
+    "Accuracy": "Held out: on problems that no training saw. Training: on those of the step, while the model learns.",
+    "Length": "Tokens of a completion; neither direction is good by itself.",
+}
 
 
 def write_report(path: str | Path, folders: dict[str, list[Path]]) -> Path:
@@ -34,28 +52,34 @@ def write_report(path: str | Path, folders: dict[str, list[Path]]) -> Path:
     methods = [method for method in folders if method != "base"]
     runs = folders[methods[0]]
     grams = StrategicGrams.load(runs[0] / "strategic_grams")
-    figure = draw(dynamics(read_runs(run for method in methods for run in folders[method]), {}))
-    save(figure, path.with_name("figures.png"), "hicra playground")
+    found = read_runs(run for method in methods for run in folders[method])
+    panels = dynamics(found, {})
+    save(draw(panels), path.with_name("figures.png"), "hicra playground")
     body = "\n".join(
         [
             "<h1>What reinforcement learning changed</h1>",
             f'<p class="lead">{escape(" and ".join(method.upper() for method in methods))} from the same base, '
             f"{len(runs)} seed{'s' if len(runs) > 1 else ''}, judged on held-out problems.</p>",
-            html_table(HEADER, comparison_rows(folders)),
-            f'<p class="note">{escape(difference_line(folders))}</p>',
+            html_table(HEADER, comparison_rows(folders), "The base, and what each method made of it"),
+            f"<p><strong>{escape(difference_line(folders))}</strong></p>",
+            glossary(_WORDS),
             "<h2>Dynamics</h2>",
-            to_svg(figure),
-            '<p class="note">A thin line a seed, their mean on top, from three seeds on with its 95 % interval. '
-            f"Planning tokens are those inside one of {len(grams)} strategic grams (fingerprint {grams.fingerprint}); "
-            "all others are execution tokens.</p>",
+            html_figure(
+                panels,
+                "A thin line a seed, their mean on top, from three seeds on with its 95 % interval. Planning tokens "
+                f"are those inside one of {len(grams)} strategic grams (fingerprint {grams.fingerprint}); all others "
+                "are execution tokens.",
+            ),
+            glossary({title: _PANELS[title] for panel in panels if (title := panel.title) in _PANELS}),
             "<h2>What went wrong, held out</h2>",
-            html_table(*outcome_rows(folders)),
+            html_table(*outcome_rows(folders), "The share of completions of each class"),
             "<h2>Traces, before and after</h2>",
-            '<p class="note">Strategic grams are marked.</p>',
+            "<p>The first problems that the base failed at. <mark>Strategic grams</mark> are marked.</p>",
             *_traces({method: runs[0] for method, runs in folders.items()}, grams),
         ]
     )
-    return write(path, "HICRA report", body)
+    shown = {str(run.folder): origin(run.manifest) for seeds in found.values() for run in seeds.values()}
+    return write(path, "HICRA report", body, runs=shown)
 
 
 def _traces(folders: dict[str, Path], grams: StrategicGrams) -> list[str]:
@@ -65,10 +89,13 @@ def _traces(folders: dict[str, Path], grams: StrategicGrams) -> list[str]:
     failed = [prompt for prompt, sample in samples["base"].items() if sample["outcome"] != "correct"]
     blocks = []
     for prompt in failed[:NUM_TRACES]:
-        blocks.append(f"<h2>{escape(prompt.strip())}</h2>")
+        blocks.append(f'<h3>{escape(prompt.strip())}</h3>\n<div class="traces">')
         for method, by_prompt in samples.items():
             sample = by_prompt[prompt]
-            blocks.append(trace_block(f"{method.upper()}: {sample['outcome']}", sample["completion"], matcher))
+            blocks.append(
+                trace_block(f"{method.upper()}: {sample['outcome']}", sample["completion"], matcher, level=4)
+            )
+        blocks.append("</div>")
     return blocks
 
 

@@ -25,6 +25,7 @@ _SAME_METHOD = re.compile(
     "(dataset|dataloader|ddp|do|eval|fsdp|grader|gradient_checkpointing|health|held_out|hub|include|log|logging|"
     "per_device|save|token_record|trackio|vllm_server)_.*"
 )
+_TOLD_VERSIONS = ("hicra-trl", "trl", "transformers", "torch", "vllm", "deepspeed", "peft", "Python")
 _EVALUATED = "eval_hicra/pass_at_1"
 
 
@@ -164,6 +165,34 @@ def _by_seed(runs: list[Run]) -> dict[str, Run]:
 
 def _data(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return manifest.get("data", {}).get("train") or {}
+
+
+def origin(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What a run comes from, by name, as pages show it; what its manifest does not say is left out."""
+    model, lexicon, data = manifest.get("model", {}), manifest.get("lexicon", {}), _data(manifest)
+    versions = {**manifest.get("versions", {}), "Python": manifest.get("python")}
+    code = manifest.get("code") or {"commit": None}
+    commit = f" of commit {code['commit'][:12]}{' (modified)' * code['modified']}" if code["commit"] else ""
+    finished = {"finished": manifest["finished"] or "not yet"} if "finished" in manifest else {}
+    found = {
+        "seed": manifest.get("seed"),
+        "started": manifest.get("started"),
+        **finished,
+        "base": _identified(model.get("name"), model.get("commit") or model.get("fingerprint")),
+        "problems": _identified(", ".join(data.get("source", [])), data.get("fingerprint")),
+        "lexicon": _identified(lexicon.get("source"), lexicon.get("fingerprint")),
+        "versions": ", ".join(
+            f"{name} {number}{commit if name == 'hicra-trl' else ''}"
+            for name, number in versions.items()
+            if number and name in _TOLD_VERSIONS
+        ),
+        "command": manifest.get("command"),
+    }
+    return {name: str(value) for name, value in found.items() if value not in (None, "")}
+
+
+def _identified(name: str | None, fingerprint: str | None) -> str:
+    return f"{name} ({fingerprint[:16]})" if name and fingerprint else name or ""
 
 
 def read_logs(run: str | Path) -> list[dict[str, Any]] | None:

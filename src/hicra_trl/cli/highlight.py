@@ -1,16 +1,22 @@
 """`hicra highlight`: planning tokens marked in an HTML page."""
 
+import math
 from dataclasses import dataclass
+from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..analysis.highlight import Recorded, block, highlight_tokens, trace_block
+from ..analysis.highlight import Recorded, token_block, trace_block
 from ..analysis.page import write
-from ..data.rows import as_text, stream_rows
+from ..analysis.runs import origin
+from ..analysis.viewer.rollouts import prompt_text
+from ..data.rows import Row, as_text, stream_rows
+from ..disk import read_mapping
 from ..fields import Checked, Count, Name
 from ..grams import GramMatcher, StrategicGrams
-from ..training.runs.files import TOKEN_RECORD_FOLDER
+from ..terminal import one_line
+from ..training.runs.files import MANIFEST_FILE, TOKEN_RECORD_FOLDER
 from .parsing import run_command
 
 
@@ -24,9 +30,20 @@ shows more of them.
   hicra highlight --input runs/mine/completions/completions_00050.parquet --limit 5
   hicra highlight --input answer.txt --strategic_grams runs/mine/strategic_grams --output marked.html"""
 
-_LEGEND = """<p class="note"><mark class="planning">planning</mark>, <mark class="high">high entropy</mark> (the top
-20 % of a step) and <mark class="both">both</mark>, where the tokens were recorded.</p>"""
-_SHOWN = ("completion", "step", "item", "index", "advantage")
+_LEGEND = """<p>Marked are <mark>strategic grams</mark>{}.</p>"""
+_OF_TOKENS = """; where the run recorded the tokens, <mark class="planning">planning</mark> tokens, those of
+<mark class="high">high entropy</mark> (the top 20 % of a step), and those that are <mark class="both">both</mark>"""
+_SAMPLED = ("step", "item", "index")
+
+
+@dataclass(frozen=True)
+class _Text:
+    """What is highlighted: its prompt where that is known, a heading, the text, and the step of the run."""
+
+    prompt: str
+    heading: str
+    text: str
+    step: int | None
 
 
 @dataclass
@@ -69,40 +86,52 @@ def highlight(args: HighlightArguments) -> None:
     matcher = GramMatcher(grams)
     run = source.parent.parent
     recorded = Recorded(run) if (run / TOKEN_RECORD_FOLDER).is_dir() else None
-    blocks, colored = [], 0
-    for heading, text, step in texts:
-        found = recorded.find(step, text) if recorded and step is not None else None
+    blocks, colored, prompt = [], 0, ""
+    for shown in texts:
+        if shown.prompt and shown.prompt != prompt:
+            blocks.append(f"<h2>{escape(one_line(shown.prompt))}</h2>")
+        prompt, level = shown.prompt, 3 if shown.prompt else 2
+        found = recorded.find(shown.step, shown.text) if recorded and shown.step is not None else None
         if found and found[0].header.lexicon == grams.fingerprint:
-            blocks.append(block(heading, highlight_tokens(*found)))
+            row, high = found
+            credited = row.credited[row.planning & row.own]
+            gets = f", its planning tokens {credited.mean():+.3f}" if len(credited) else ""
+            blocks.append(token_block(shown.heading + gets, row, high, level))
             colored += 1
         else:
-            blocks.append(trace_block(heading, text, matcher))
-    lead = f'<h1>Strategic grams</h1>\n<p class="lead">{len(grams)} grams, fingerprint {grams.fingerprint}</p>'
-    lead += _LEGEND if colored else ""
-    path = write(output, "Strategic grams in ", "\n".join([lead, *blocks]), source.name)
+            blocks.append(trace_block(shown.heading, shown.text, matcher, level))
+    lead = f'<h1>Strategic grams in {escape(source.name)}</h1>\n<p class="lead">{len(grams)} grams, fingerprint '
+    lead += f"{grams.fingerprint}</p>\n{_LEGEND.format(_OF_TOKENS if colored else '')}"
+    manifest = run / MANIFEST_FILE
+    runs = {str(run): origin(read_mapping(manifest))} if manifest.is_file() else {}
+    path = write(output, "Strategic grams in ", "\n".join([lead, *blocks]), source.name, runs)
     tokens = f", {colored} by their recorded tokens" if recorded else ""
     print(f"{len(texts)} text{'s' if len(texts) != 1 else ''} highlighted{tokens}: {path}")
 
 
-def read_texts(source: Path, limit: int) -> list[tuple[str, str, int | None]]:
-    """Heading, text and step of a text file, or of the completions in a parquet or JSONL file (up to `limit`)."""
+def read_texts(source: Path, limit: int) -> list[_Text]:
+    """A text file, or up to `limit` completions of a parquet or JSONL file."""
     if source.suffix not in (".parquet", ".jsonl"):
         try:
-            return [(source.name, source.read_text(encoding="utf-8"), None)]
+            return [_Text("", source.name, source.read_text(encoding="utf-8"), None)]
         except UnicodeDecodeError:
             raise ValueError(f"{source} is neither a parquet file nor text in UTF-8") from None
-    rows = islice(stream_rows(str(source), columns=lambda names: [n for n in names if n in _SHOWN]), limit)
-    return [
-        (
-            _heading(row.values),
-            as_text(row.values.get("completion"), "completion", row.where),
-            step if isinstance(step := row.values.get("step"), int) else None,
-        )
-        for row in rows
-    ]
+    return [_of_row(row) for row in islice(stream_rows(str(source)), limit)]
+
+
+def _of_row(row: Row) -> _Text:
+    values = row.values
+    prompt = prompt_text(values["prompt"], row.where).strip() if values.get("prompt") else ""
+    text = as_text(values.get("completion"), "completion", row.where)
+    step = values.get("step")
+    return _Text(prompt, _heading(values), text, step if isinstance(step, int) else None)
 
 
 def _heading(row: dict[str, Any]) -> str:
-    parts = [f"{name} {row[name]}" for name in ("step", "item", "index") if name in row]
-    parts += [f"advantage {row['advantage']:+.3f}"] if isinstance(row.get("advantage"), float) else []
+    """Where a completion was sampled, and its numbers: rewards, and the advantage last."""
+    parts = [f"{name} {row[name]}" for name in _SAMPLED if name in row]
+    numbers = {name: value for name, value in row.items() if isinstance(value, float) and math.isfinite(value)}
+    advantage = numbers.pop("advantage", None)
+    parts += [f"{name} {value:g}" for name, value in numbers.items() if name not in _SAMPLED]
+    parts += [] if advantage is None else [f"advantage {advantage:+.3f}"]
     return ", ".join(parts) or "completion"

@@ -2,9 +2,11 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,15 @@ _STYLES = {"solid": "-", "dashed": (0, (4, 2)), "dotted": (0, (1, 1.5))}
 _MARKS = 8
 # Lines of more points are noise as wide as a brush: thin, so that one does not cover another.
 _MANY = 200
+# What a page shows in its own colours, dark where it is: by the names of its CSS variables.
+_OF_THE_PAGE = {
+    "#000000": "ink",
+    "#475467": "soft",
+    "#98a2b3": "plain",
+    "#eef0f3": "grid",
+    "#eef6f1": "right",
+    "#fdf1ec": "wrong",
+}
 # The interval of two seeds is 25 standard errors wide: it hides what there is to see, and stands in the table alone.
 _LEAST_SEEDS = 3
 _RC: dict[Any, Any] = {
@@ -108,38 +119,63 @@ class Panel:
         """The style of each kind."""
         return dict(zip(dict.fromkeys(line.kind for line in self.lines), _STYLES, strict=False))
 
+    def described(self) -> str:
+        """What is seen in it, in words: where each line begins and ends."""
+        said = [f"{self.title}, {self.unit}" + ("." if self.is_list else ", over optimizer steps.")]
+        for line in self.lines:
+            steps, values = line.mean()[:2] if len(line.seeds) > 1 else next(iter(line.seeds.values()), ([], []))
+            if len(steps):
+                ends = dict.fromkeys((0, len(steps) - 1))
+                at = (f"{values[i]:.3g}" + ("" if self.is_list else f" at step {steps[i]:g}") for i in ends)
+                said.append(f"{line.method}{line.kind and f', {line.kind}'}: {', then '.join(at)}.")
+        return " ".join(said)
+
 
 def draw(panels: Sequence[Panel]) -> "Figure":
     """Draws panels in reading order, two beside each other; a method has one colour in all of them."""
+    from matplotlib.lines import Line2D
+
+    named = legend(panels)
+    with themed():
+        figure = _drawn(panels, looks(panels), 7.0 if len(panels) > 1 else 5.0, 0.2 + 0.2 * -(-len(named) // 2))
+        handles = [
+            Line2D([], [], color=color, marker=marker, markersize=4, linewidth=1.6, label=label)
+            for label, color, marker in named
+        ]
+        figure.legend(handles=handles, loc="outside upper left", ncols=2, borderaxespad=0.2)
+    return figure
+
+
+def legend(panels: Sequence[Panel]) -> list[tuple[str, str, str]]:
+    """Name with the number of its seeds, colour and marker of each method."""
+    named = []
+    for method, (color, marker) in looks(panels).items():
+        seeds = max(len(line.seeds) for panel in panels for line in panel.lines if line.method == method)
+        named.append((f"{method} (n = {seeds})" if seeds > 1 else method, color, marker))
+    return named
+
+
+def _drawn(panels: Sequence[Panel], looks: Mapping[str, tuple[str, str]], width: float, above: float) -> "Figure":
+    """Without a legend, for which there is room `above`."""
     # Imported here: it takes half a second, which training does not wait for at its start.
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    looks = _looks(panels)
     height = max(0.8 + 0.2 * len({line.kind for line in panel.lines}) if panel.is_list else 2.3 for panel in panels)
-    with themed():
-        size = (7.0 if columns == 2 else 5.0, height * rows + 0.2 + 0.2 * -(-len(looks) // 2))
-        figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False).flat
-        for i, (panel, axis) in enumerate(zip(panels, grid)):
-            if panel.is_list:
-                _draw_list(axis, panel, looks)
-                continue
-            _draw(axis, panel, looks)
-            beside = panels[i - i % columns : i - i % columns + columns]
-            axis.set_title(panel.title, pad=18 if any(any(other.kinds) for other in beside) else 6)
-            if i + columns >= len(panels):
-                axis.set_xlabel("optimizer step")
-        for axis in grid:
-            axis.remove()
-        handles = []
-        for method, (color, marker) in looks.items():
-            seeds = max(len(line.seeds) for panel in panels for line in panel.lines if line.method == method)
-            label = f"{method} (n = {seeds})" if seeds > 1 else method
-            handles.append(Line2D([], [], color=color, marker=marker, markersize=4, linewidth=1.6, label=label))
-        figure.legend(handles=handles, loc="outside upper left", ncols=2, borderaxespad=0.2)
+    figure = Figure(figsize=(width, height * rows + above), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).flat
+    for i, (panel, axis) in enumerate(zip(panels, grid)):
+        if panel.is_list:
+            _draw_list(axis, panel, looks)
+            continue
+        _draw(axis, panel, looks)
+        beside = panels[i - i % columns : i - i % columns + columns]
+        axis.set_title(panel.title, pad=18 if any(any(other.kinds) for other in beside) else 6)
+        if i + columns >= len(panels):
+            axis.set_xlabel("optimizer step")
+    for axis in grid:
+        axis.remove()
     return figure
 
 
@@ -169,13 +205,34 @@ def save(figure: "Figure", path: str | Path, creator: str) -> None:
         figure.savefig(path, dpi=160, metadata=metadata)
 
 
-def to_svg(figure: "Figure") -> str:
-    """The figure as an `<svg>` element to put into a page."""
+def to_svg(figure: "Figure", says: str = "") -> str:
+    """
+    A figure as an `<svg>` element to put into a page: as wide as its place there, and in the page's colours.
+
+    Args:
+        figure (`matplotlib.figure.Figure`):
+            From [`draw`].
+        says (`str`, *optional*):
+            What is seen in it, in words.
+    """
     buffer = io.StringIO()
     with themed():
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
-    return svg[svg.index("<svg") :]
+    of_a_file = r'(?<=<g) id="[^"]*"|(?s:<metadata>.*?</metadata>)|<style.*?</style>'
+    svg = re.sub(of_a_file, "", svg[svg.index("<svg") :])
+    for color, name in _OF_THE_PAGE.items():
+        svg = svg.replace(f": {color}", f": var(--{name}, {color})")
+    named = f'<svg role="img" aria-label="{escape(says)}"' if says else "<svg"
+    return named + re.sub(r' (?:width|height)="[\d.]+pt"', "", svg[len("<svg") :], count=2)
+
+
+def to_svgs(panels: Sequence[Panel]) -> list[str]:
+    """Each panel as an `<svg>` element of its own, without a legend, with what is seen in it in words."""
+    found = looks(panels)
+    with themed():
+        figures = [_drawn([panel], found, 5.0 if panel.is_list else 3.5, 0) for panel in panels]
+    return [to_svg(figure, panel.described()) for figure, panel in zip(figures, panels)]
 
 
 def themed() -> AbstractContextManager[None]:
@@ -185,8 +242,8 @@ def themed() -> AbstractContextManager[None]:
     return matplotlib.rc_context(_RC)
 
 
-def _looks(panels: Sequence[Panel]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each method."""
+def looks(panels: Sequence[Panel]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each method, the same in all panels."""
     methods = dict.fromkeys(line.method for panel in panels for line in panel.lines)
     others, count = [method for method in methods if method.upper() not in _FIXED], len(_OTHERS)
     # When the colours begin again, the markers have moved on by one.

@@ -45,7 +45,7 @@ def test_completions_are_read_as_text(prompt, model, tokenizer, lexicon_file, pr
     file = run / "completions" / "completions_00002.parquet"
     table = pd.read_parquet(file)
     assert isinstance(table["prompt"][0], str) == isinstance(prompt, str)
-    assert [text for _, text, _ in read_texts(file, 100)] == said
+    assert [shown.text for shown in read_texts(file, 100)] == said
     solutions = read_solutions(file)
     assert [solution.text for solution in solutions] == said
     assert {solution.problem for solution in solutions} == {"So what?"}

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ...disk import check_own, save_whole
+from ..page import made_by, style
 from .rollouts import Rollout, Run
 
 
@@ -65,6 +66,7 @@ def write_view(path: str | Path, runs: Sequence[Run]) -> Path:
             {
                 "name": run.name,
                 "facts": run.facts,
+                "origin": run.origin,
                 "notes": run.notes,
                 "alarms": run.alarms,
                 "rewardNames": run.reward_names,
@@ -77,6 +79,7 @@ def write_view(path: str | Path, runs: Sequence[Run]) -> Path:
     advantages, logps, entropies = zip(*scales) if scales else ([1.0], [1.0], [1.0])
     tallest = {"advantage": max(advantages), "logp": np.median(logps), "entropy": np.median(entropies)}
     index = {
+        "made": made_by(),
         "runs": shown,
         "prompts": list(prompts),
         "grams": list(grams),
@@ -162,11 +165,10 @@ def _json(value: Any) -> str:
 
 def _template() -> str:
     """The page without its data."""
-    html, style, script = (
-        files("hicra_trl.analysis.viewer").joinpath(f"view.{kind}").read_text("utf-8")
-        for kind in ("html", "css", "js")
+    html, script = (
+        files("hicra_trl.analysis.viewer").joinpath(f"view.{kind}").read_text("utf-8") for kind in ("html", "js")
     )
-    for mark, content in (("style", style), ("script", script)):
+    for mark, content in (("style", style("viewer/view.css")), ("script", script)):
         digest = b64encode(hashlib.sha256(content.encode()).digest()).decode()
         html = html.replace(f"<!--{mark}-->", content).replace(f"sha256-{mark}", f"sha256-{digest}")
     return html

@@ -18,9 +18,10 @@ from ...disk import read_mapping
 from ...grams import GramMatcher, StrategicGrams
 from ...grams.matcher import covered, leftmost_longest
 from ...terminal import one_line
-from ...training.runs.files import CONFIG_FILE, HEALTH_FILE, LEXICON_FOLDER, TOKEN_RECORD_FOLDER
+from ...training.runs.files import CONFIG_FILE, HEALTH_FILE, LEXICON_FOLDER, MANIFEST_FILE, TOKEN_RECORD_FOLDER
 from ...training.runs.token_record import RecordedCompletion
 from ..alarms import read_alarms
+from ..runs import origin
 from ..token_record import TokenRecord
 
 
@@ -89,6 +90,8 @@ class Run:
             Of its folder.
         facts (`dict[str, str]`):
             What it was trained with.
+        origin (`dict[str, str]`):
+            What it comes from: seed, base, problems, versions, command.
         notes (`list[str]`):
             What is missing, and what was left out.
         alarms (`list[str]`):
@@ -103,6 +106,7 @@ class Run:
 
     name: str
     facts: dict[str, str]
+    origin: dict[str, str]
     notes: list[str]
     alarms: list[str]
     reward_names: list[str]
@@ -133,7 +137,9 @@ def read_run(folder: str | Path, steps: Sequence[int] | None = None, limit: int 
     facts, notes, names, rollouts = read(folder, steps, limit)
     known = {name: config[field] for field, name in _FACTS.items() if config.get(field) is not None}
     known = {name: f"{value:g}" if isinstance(value, float) else one_line(value) for name, value in known.items()}
-    return Run(folder.resolve().name, known | facts, notes, _alarms(folder), names, words, rollouts)
+    manifest = folder / MANIFEST_FILE
+    source = origin(read_mapping(manifest)) if manifest.is_file() else {}
+    return Run(folder.resolve().name, known | facts, source, notes, _alarms(folder), names, words, rollouts)
 
 
 def _read_record(folder: Path, steps: Sequence[int] | None, limit: int) -> _Found:

@@ -2,7 +2,7 @@
 // Shows the rollout that is looked at. What models and users wrote becomes text nodes and property values, never HTML.
 
 const $ = (id) => document.getElementById(id);
-const { runs, prompts, grams, scales, pieces } = JSON.parse($("index").textContent);
+const { made, runs, prompts, grams, scales, pieces } = JSON.parse($("index").textContent);
 const OWN = 1, PLANNING = 2, HIGH = 4; // flags of a token
 const NONE = 0xffff; // of a log-probability or an entropy
 const CELL = 5; // least width of a token in the strips, in pixels
@@ -137,7 +137,7 @@ class Pane {
     this.meta = make("p", { className: "meta" });
     this.prompt = make("pre");
     this.labels = make("ol");
-    this.canvas = make("canvas");
+    this.canvas = make("canvas", { role: "img", ariaLabel: "What the tokens below are and got, as strips" });
     this.says = make("p", { className: "says", role: "status" });
     this.tokens = make("pre", { className: "tokens", role: "group", ariaLabel: `Completion of ${run.name}` });
     this.body = make("div", {},
@@ -146,23 +146,27 @@ class Pane {
       make("div", { className: "deck" }, make("div", { className: "strips" }, this.labels, this.canvas), this.says),
       this.tokens);
     this.missing = make("p", { className: "note", hidden: true });
+    const origin = Object.entries(run.origin).flatMap(([name, value]) => (
+      [make("dt", {}, name), make("dd", {}, shown(value))]));
+    this.from = make("details", { className: "from", hidden: !origin.length },
+      make("summary", {}, "Where it comes from"), make("dl", {}, ...origin));
     this.element = make("section", { className: "pane", ariaLabel: run.name },
-      make("header", {}, make("h2", {}, shown(run.name)), make("span", { className: "facts" }, shown(facts))),
+      make("header", {}, make("h2", {}, shown(run.name)), make("span", { className: "facts" }, shown(facts))), this.from,
       ...run.alarms.map((alarm) => make("p", { className: "alarm" }, shown(alarm))),
       ...run.notes.map((note) => make("p", { className: "note" }, shown(note))), this.missing, this.body);
-    this.strip("class", "planning above, high entropy below");
+    this.strip("class");
     if (!run.words) {
-      this.strip("advantage", "before credit", `±${short(scales.advantage)}`);
-      this.strip("credited", "advantage after credit; a line where it was before", `±${short(scales.advantage)}`);
-      this.strip("entropy", "of the policy, in nats", `0 to ${short(scales.entropy)}`);
-      this.strip("log-prob.", "log-probability of the token, in nats", `0 to −${short(scales.logp)}`);
+      this.strip("advantage", `±${short(scales.advantage)}`);
+      this.strip("credited", `±${short(scales.advantage)}`);
+      this.strip("entropy", `0 to ${short(scales.entropy)}`);
+      this.strip("log-prob.", `0 to −${short(scales.logp)}`);
     }
-    this.overview = this.strip("all", "the whole completion; the frame is what the strips above show");
+    this.overview = this.strip("all");
     this.listen();
   }
 
-  strip(name, title, scale = "") {
-    const label = make("li", { className: scale ? "" : "thin", title }, name, make("small", {}, scale));
+  strip(name, scale = "") {
+    const label = make("li", { className: scale ? "" : "thin" }, name, make("small", {}, scale));
     this.labels.append(label);
     return label;
   }
@@ -684,6 +688,7 @@ addEventListener("hashchange", restore);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => panes.forEach((pane) => pane.draw()));
 
 document.title = `Rollouts: ${runs.map((run) => shown(run.name)).join(", ")}`;
+$("made").textContent = made;
 $("of").hidden = $("shared").hidden = runs.length < 2;
 $("panes").classList.toggle("two", runs.length > 1);
 document.body.classList.toggle("words", runs.every((run) => run.words));
