@@ -15,7 +15,7 @@ VLLM_REQUIREMENTS := tests/engines/vllm/requirements.txt
 CONTRACT := tests/training/upstream tests/training/test_trainer.py tests/training/credit tests/grams/test_labeler.py \
 	tests/cli/test_wrong_recipes.py
 
-.PHONY: install quickstart smollm2 check fast test test-newest test-lowest lint types
+.PHONY: install quickstart smollm2 check fast test test-newest test-lowest lint types docs
 
 install: $(READY)
 
@@ -68,3 +68,7 @@ lint: install
 
 types: install
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+
+# The site, into site/: every link, anchor and reference is checked.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict

@@ -38,7 +38,9 @@ MARKS = {
          training/test_token_record.py training/test_gram_outcomes.py::test_a_training training/test_assigner.py
          recipes/test_recipe_steps.py playground/test_pretrain.py
          benchmarks/test_on_gpu.py cli/test_cli.py claims/test_campaign.py test_readme.py
+        test_notebooks.py::test_playground
         test_gguf.py::test_a_run test_gguf.py::test_a_file_that""",
+    "browser": "test_site.py::test_pages_in_a_browser",
     "slow": """cli/test_mining_commands.py cli/test_eval.py::test_results_are_pushed evaluation/report/test_hub.py
         grams/test_hub.py metrics/test_metrics.py::test_each_folder recipes/test_recipe_plans.py
         rewards/equality/test_expressions.py rewards/test_adversarial.py rewards/test_agreement.py
@@ -46,7 +48,7 @@ MARKS = {
         training/credit/test_controls.py training/test_rewards.py evaluation/test_evaluate.py playground/test_traces.py
         grams/test_lexicon.py::test_every_letter cli/test_judge.py::test_a_judge_that_is_killed
         grams/test_real_tokenizers.py test_gguf.py::test_of_several test_gguf.py::test_a_file_on_the_hub
-        test_wheel.py test_scheduling.py""",
+        test_wheel.py test_scheduling.py test_site.py test_notebooks.py::test_label""",
 }
 # Words that the tokenizer has whole, so that a model which samples at random writes strategic grams often.
 LEXICON = ("so", "but", "wait", "now", "let's", "so wait", "but now", "next", "thus")

@@ -11,8 +11,8 @@ from conftest import REPOSITORY
 
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-# vLLM has an environment of its own, and the tools of development may be any.
-EXTRAS = [listed for name, listed in PROJECT["optional-dependencies"].items() if name not in ("dev", "vllm")]
+# vLLM has an environment of its own, and the tools of development and of the site may be any.
+EXTRAS = [listed for name, listed in PROJECT["optional-dependencies"].items() if name not in ("dev", "docs", "vllm")]
 RANGES = {canonicalize_name(r.name): r.specifier for r in map(Requirement, sum(EXTRAS, PROJECT["dependencies"]))}
 
 
