@@ -9,6 +9,9 @@ from typing import Any
 
 import yaml
 
+from ..disk import write_whole
+from ..training.runs.manifest import is_finished
+
 
 CLAIMS_FILE = Path(__file__).with_name("claims.yaml")
 
@@ -79,3 +82,16 @@ def campaigns(quick: bool = False) -> dict[str, Planned]:
             given["conditions"] = {condition: given["conditions"][condition] for condition in part["conditions"]}
         plans[name] = Planned(name, **given)
     return plans
+
+
+def finished(plan: Planned, folder: Path) -> int:
+    """How many of its runs are finished."""
+    runs = (folder / plan.name / f"{name}-seed{seed}" for name in plan.conditions for seed in plan.seeds)
+    return sum(map(is_finished, runs))
+
+
+def write_plan(folder: Path, plans: Mapping[str, Planned]) -> None:
+    """Writes each campaign as `hicra campaign --config` takes it, and a copy of the claims as they are before it."""
+    write_whole(folder / f"claims-{claims_hash()}.yaml", CLAIMS_FILE.read_text(encoding="utf-8"))
+    for name, plan in plans.items():
+        write_whole(folder / f"{name}.yaml", yaml.safe_dump(plan.fields(folder), sort_keys=False))
