@@ -11,8 +11,8 @@ from .parsing import run_command
 
 PROG = "hicra reproduce"
 
-DESCRIPTION = """Trains what ten claims of the paper need, in worlds for two CPU cores, tests each claim in the way that
-was decided before, and writes down which hold here, which fail here, and which cannot be told.
+DESCRIPTION = """Trains what ten claims of the paper need, in worlds for two CPU cores, tests each claim in the way
+that was decided before, and writes down which hold here, which fail here, and which cannot be told.
 
   hicra reproduce --quick      under half an hour on two cores: says what it can, and calls the rest undecided
   hicra reproduce              an evening; goes on from what --quick has trained
