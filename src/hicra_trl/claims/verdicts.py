@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
@@ -228,7 +229,7 @@ def rank_correlation(run: Numbers) -> float:
     steps = [0.0, *(step for step, _ in run.curves["accuracy"])]
     between = [
         [value for step, value in run.curves["semantic_entropy"] if first < step <= last]
-        for first, last in zip(steps, steps[1:])
+        for first, last in pairwise(steps)
     ]
     pairs = [(value, fmean(logged)) for (_, value), logged in zip(run.curves["accuracy"], between) if logged]
     with np.errstate(invalid="ignore"):
@@ -280,8 +281,8 @@ def _telling(runs: Runs) -> dict[str, Values]:
     return {"semantic": semantic, "above_entropy": above[0], "above_pass_at_8": above[1]}
 
 
-def _figures(*names: str) -> Callable[[Runs], dict[str, Values]]:
-    return lambda runs: {name: _each(runs, lambda run: run.figures.get(name)) for name in names}
+def _figures(names: Sequence[str], runs: Runs) -> dict[str, Values]:
+    return {name: _each(runs, lambda run, name=name: run.figures.get(name)) for name in names}
 
 
 def _falls(runs: Runs) -> dict[str, Values]:
@@ -310,8 +311,8 @@ _MEASURES: dict[str, Callable[[Runs], dict[str, Values]]] = {
     "C3": _diversity,
     "C4": _regularization,
     "C5": _telling,
-    "C6": _figures("most_30", "few_20", "few_30"),
-    "C7": _figures("correlation", "deviation"),
+    "C6": partial(_figures, ("most_30", "few_20", "few_30")),
+    "C7": partial(_figures, ("correlation", "deviation")),
     "C8": _falls,
 }
 
