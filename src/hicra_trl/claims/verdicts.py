@@ -175,8 +175,11 @@ def verdict(name: str, measured: Mapping[str, Mapping[str, Values]], planned: Se
             The bases whose mean counts.
     """
     everything = read_claims()
+    given_parts = everything["claims"][name]["parts"]
+    if every := given_parts.get("every"):
+        given_parts = {part: {**every, "says": part} for of in measured.values() for part in of}
     parts = []
-    for part, given in everything["claims"][name]["parts"].items():
+    for part, given in given_parts.items():
         sign, other = (1, "fails_below") if "above" in given else (-1, "fails_above")
         bound = given["above" if sign == 1 else "below"]
         beside = {base: of[part] for base, of in measured.items() if of.get(part)}
