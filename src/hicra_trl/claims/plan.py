@@ -1,8 +1,10 @@
 """What is claimed and what is trained to test it, from `claims.yaml`."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from ..training.runs.manifest import is_finished
 
 
 CLAIMS_FILE = Path(__file__).with_name("claims.yaml")
+_HISTORY = "claims.json"
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,35 @@ def finished(plan: Planned, folder: Path) -> int:
 
 
 def write_plan(folder: Path, plans: Mapping[str, Planned]) -> None:
-    """Writes each campaign as `hicra campaign --config` takes it, and a copy of the claims as they are before it."""
-    write_whole(folder / f"claims-{claims_hash()}.yaml", CLAIMS_FILE.read_text(encoding="utf-8"))
+    """Writes each campaign as `hicra campaign --config` takes it, and that these claims are those of now."""
     for name, plan in plans.items():
         write_whole(folder / f"{name}.yaml", yaml.safe_dump(plan.fields(folder), sort_keys=False))
+    history = _history(folder)
+    if not history or history[-1]["claims"] != claims_hash():
+        write_whole(folder / f"claims-{claims_hash()}.yaml", CLAIMS_FILE.read_text(encoding="utf-8"))
+        done = sum(finished(plan, folder) for plan in campaigns().values())
+        entry = {"claims": claims_hash(), "since": f"{datetime.now():%Y-%m-%d %H:%M}", "finished_runs": done}
+        write_whole(folder / _HISTORY, json.dumps([*history, entry], indent=2) + "\n")
+
+
+def changes(folder: Path) -> list[str]:
+    """A line for each time that the claims were changed while there were finished runs; or were not there before."""
+    lines = []
+    history = _history(folder)
+    for before, now in zip([None, *history], history):
+        if not (done := now["finished_runs"]):
+            continue
+        what = f"claims.yaml {now['claims']} came to this folder on {now['since']}, when {done} runs were finished"
+        if before is not None:
+            old, new = (yaml.safe_load((folder / f"claims-{e['claims']}.yaml").read_text()) for e in (before, now))
+            parts = {**{key: old.get(key) for key in (*old, *new) if key != "claims"}, **old["claims"]}
+            changed = [key for key, value in parts.items() if value != {**new, **new["claims"]}.get(key)]
+            changed += [key for key in new["claims"] if key not in old["claims"]]
+            what += f", in place of {before['claims']}: {', '.join(changed) or 'words between the claims'} changed"
+        lines.append(what)
+    return lines
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    file = folder / _HISTORY
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
