@@ -4,6 +4,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from statistics import fmean
 
@@ -18,6 +19,7 @@ from ..disk import read_mapping, write_whole
 from ..dynamics.logged import series
 from ..grams import StrategicGrams
 from ..playground.exact import exact_answer
+from ..playground.pretrain import RECORD
 from .plan import Planned, claims_hash, read_claims
 from .verdicts import Numbers
 
@@ -102,11 +104,33 @@ def dropped(run: Run, seed: int) -> dict[str, float]:
     return {**means, "deviation": float(found.largest_deviation("semantic_entropy").mean())}
 
 
-def minutes(plan: Planned, folder: Path) -> tuple[int, float]:
-    """How many runs are finished, and the minutes that they took one by one."""
-    from datetime import datetime
+def target(base: Path, folder: Path) -> tuple[dict[str, dict[int, float]], str]:
+    """C10: its checks, by seed, and tables of what was found; kept in `target.json`."""
+    file = folder / "target.json"
+    mark = {"claims": claims_hash(), "base": json.loads((base / RECORD).read_text())["fingerprint"]}
+    kept = read_mapping(file) if file.is_file() else {}
+    if {key: kept.get(key) for key in mark} != mark:
+        # Imported here: torch is not waited for where there is nothing to compute.
+        from .sampled_target import target_figures
 
-    runs = Campaign(folder / plan.name, plan.conditions, plan.seeds, []).runs
-    manifests: list[Mapping[str, str]] = [run.manifest for seeds in runs.values() for run in seeds.values()]
-    took = (datetime.fromisoformat(of["finished"]) - datetime.fromisoformat(of["started"]) for of in manifests)
-    return len(manifests), sum(one.total_seconds() for one in took) / 60
+        found = target_figures(base, read_claims()["claims"]["C10"]["num_seeds"])
+        kept = {**mark, "checks": found.checks, "text": found.text()}
+        write_whole(file, json.dumps(kept, indent=2) + "\n")
+    return {name: dict(enumerate(values)) for name, values in kept["checks"].items()}, kept["text"]
+
+
+def cost(plans: Mapping[str, Planned], folder: Path) -> tuple[list[list[str]], dict[str, str]]:
+    """A table of what the finished runs took, and the versions that trained them."""
+    rows, versions = [["", "runs finished", "minutes of a run", "hours in all"]], dict[str, str]()
+    for name, plan in plans.items():
+        runs = Campaign(folder / name, plan.conditions, plan.seeds, []).runs
+        manifests = [run.manifest for seeds in runs.values() for run in seeds.values()]
+        took = [_seconds(of) / 60 for of in manifests]
+        rows.append([name, str(len(took)), f"{fmean(took):.1f}" if took else "", f"{sum(took) / 60:.1f}"])
+        versions |= {k: v for of in manifests for k, v in {"python": of["python"], **of["versions"]}.items()}
+    return rows, versions
+
+
+def _seconds(manifest: Mapping[str, str]) -> float:
+    began, ended = (datetime.fromisoformat(manifest[key]) for key in ("started", "finished"))
+    return (ended - began).total_seconds()

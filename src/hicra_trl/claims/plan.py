@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 
 from ..disk import write_whole
-from ..training.runs.manifest import is_finished
 
 
 CLAIMS_FILE = Path(__file__).with_name("claims.yaml")
@@ -89,6 +88,9 @@ def campaigns(quick: bool = False) -> dict[str, Planned]:
 
 def finished(plan: Planned, folder: Path) -> int:
     """How many of its runs are finished."""
+    # Imported here: verdicts do not wait for torch.
+    from ..training.runs.manifest import is_finished
+
     runs = (folder / plan.name / f"{name}-seed{seed}" for name in plan.conditions for seed in plan.seeds)
     return sum(map(is_finished, runs))
 

@@ -8,12 +8,11 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from ..dynamics.statistics import mean_and_interval
 from ..evaluation.statistics.comparison import holm
 from ..evaluation.statistics.intervals import LEVEL
-from ..evaluation.statistics.seeds import paired_differences, paired_p_value, smallest_difference
+from ..evaluation.statistics.seeds import paired_p_value, smallest_difference
 from .plan import read_claims
 
 
@@ -193,10 +192,10 @@ def verdict(name: str, measured: Mapping[str, Mapping[str, Values]], planned: Se
     return Verdict(name, parts)
 
 
-def difference(runs: Runs, condition: str, of: Callable[[Numbers], float], baseline: str = "grpo") -> Values:
+def difference(runs: Runs, condition: str, of: Callable[[Numbers], float]) -> Values:
     """A condition minus GRPO, of the seeds that both have."""
-    a, b = ({seed: of(run) for seed, run in runs.get(name, {}).items()} for name in (condition, baseline))
-    return dict(zip((seed for seed in a if seed in b), paired_differences(a, b).tolist()))
+    a, b = runs.get(condition, {}), runs.get("grpo", {})
+    return {seed: of(a[seed]) - of(b[seed]) for seed in a if seed in b}
 
 
 def _each(runs: Runs, of: Callable[[Numbers], float | None], condition: str = "grpo") -> Values:
@@ -236,7 +235,13 @@ def rank_correlation(run: Numbers) -> float:
     ]
     pairs = [(value, fmean(logged)) for (_, value), logged in zip(run.curves["accuracy"], between) if logged]
     with np.errstate(invalid="ignore"):
-        return float(np.corrcoef(*(rankdata(one) for one in zip(*pairs)))[0, 1])
+        return float(np.corrcoef(*map(_ranks, zip(*pairs)))[0, 1])
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray:
+    """From 1; equals share the mean of theirs."""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (counts.cumsum() - (counts - 1) / 2)[which]
 
 
 def _diversity(runs: Runs) -> dict[str, Values]:
