@@ -131,7 +131,19 @@ def show(args: ShowArguments) -> None:
 
 
 def campaign(args: CampaignArguments) -> int:
-    """Checks every condition, says what is to come, trains what is not finished, and returns the exit status."""
+    """Trains what is not finished, shows what was found, and returns the exit status."""
+    from ..analysis.campaign import Campaign
+
+    failed = train_campaign(args)
+    # Read anew: more is finished now.
+    if not args.dry_run and args.only is None and any(Campaign.read(args.folder).runs.values()):
+        print()
+        show(ShowArguments(args.folder))
+    return int(bool(failed))
+
+
+def train_campaign(args: CampaignArguments) -> "list[Trial]":
+    """Checks every condition, says what is to come, trains what is not finished, and returns what failed."""
     # Imported here: who only shows results does not wait for what trains.
     from ..analysis.campaign import Campaign
     from ..claims.campaign import record, run_trials
@@ -161,14 +173,7 @@ def campaign(args: CampaignArguments) -> int:
         _check_paired(jobs)
         everything = record(asked, args.dry_run)
         print(_announcement(args, asked, everything, jobs, len(left)), flush=True)
-        if args.dry_run:
-            return 0
-        failed = run_trials(left, recipe, _places(args.jobs))
-    # Read anew: more is finished now.
-    if args.only is None and any(Campaign.read(args.folder).runs.values()):
-        print()
-        show(ShowArguments(args.folder))
-    return int(bool(failed))
+        return [] if args.dry_run else run_trials(left, recipe, _places(args.jobs))
 
 
 def read_conditions(args: CampaignArguments) -> dict[str, dict[str, Any]]:

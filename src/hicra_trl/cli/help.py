@@ -25,6 +25,7 @@ DATACLASSES = {
     "eval": "hicra_trl.evaluation.settings.EvalArguments",
     "playground": "hicra_trl.cli.playground.PlaygroundArguments",
     "campaign": "hicra_trl.cli.campaign.CampaignArguments hicra_trl.cli.campaign.ShowArguments",
+    "reproduce": "hicra_trl.cli.reproduce.ReproduceArguments",
     "export": "hicra_trl.cli.export.ExportArguments",
     "plot": "hicra_trl.cli.plot.PlotArguments",
     "view": "hicra_trl.cli.view.ViewArguments",

@@ -15,6 +15,7 @@ COMMANDS = {
     "eval": "evaluate a model on the paper's benchmarks, show the results, or compare two evaluations",
     "playground": "pretrain a tiny reasoner, train it with GRPO and HICRA, and compare: minutes on two CPU cores",
     "campaign": "train conditions x seeds of any recipe, paired, and say what the seeds can show",
+    "reproduce": "train what the paper's ten claims need, test them, and write down which hold",
     "export": "make one plain folder of a run's model: adapters merged, shards put together; push it to the Hub",
     "plot": "draw the paper's figures from the folders of runs",
     "view": "browse a run's rollouts token by token, or those of two runs side by side, in an HTML page",
@@ -23,7 +24,7 @@ COMMANDS = {
     "highlight": "mark the planning tokens of a text or of a run's completions in an HTML page",
 }
 # What needs no arguments; the others say how they are used.
-RUN_BARE = ("playground",)
+RUN_BARE = ("playground", "reproduce")
 
 HELP = """usage: hicra COMMAND [options]
 

@@ -1,0 +1,275 @@
+"""What became of the claims, in words, tables and figures: as Markdown for the docs, and as one HTML page."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from ..analysis.page import html_table, write
+from ..disk import check_own, write_whole
+from ..dynamics.curves import Line, Panel, draw, save, to_svg
+from ..dynamics.statistics import mean_and_interval
+from ..evaluation.statistics.comparison import holm
+from ..evaluation.statistics.intervals import LEVEL
+from ..evaluation.statistics.seeds import paired_p_value, smallest_difference
+from .plan import Planned, claims_hash, read_claims
+from .verdicts import Part, Runs, Verdict, difference
+
+
+TITLE = "The paper's claims, tested in small worlds"
+MARK = "<!-- written by hicra reproduce -->"
+_HUNDREDFOLD = {"points": " points", "share": " %"}
+_LIMITS = """\
+Models of half a million parameters in made-up worlds are four orders of magnitude smaller than the paper's, and their
+texts are made of some forty phrases. What holds here can hold for reasons of these worlds; what fails here need not
+fail there.
+
+A claim on how reinforcement learning moves a policy (C2, C3, C5, C8, C10) is about a mechanism: a world in which it
+fails shows that it is not general. A claim on how much (C1, C4, C9) is about these worlds.
+
+Planning tokens are far more frequent here than in the texts of a large model, so that the second half of C6 can hardly
+hold. Semantic entropy is bounded by the phrases that the base knows: no new ones are found, known ones are used more
+evenly. Intervals say how a method does with other seeds on these bases and problems, not on others. All methods have
+the learning rate that was chosen for GRPO; one may be better at a rate of its own."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """
+    All that is reported.
+
+    Attributes:
+        verdicts (`list[Verdict]`):
+            On each claim.
+        found (`Mapping[str, Runs]`):
+            The numbers of all runs, by campaign.
+        plans (`Mapping[str, Planned]`):
+            The campaigns.
+        notes (`list[str]`):
+            What makes the results less than they seem: claims that were changed, runs that are missing.
+        cost (`list[list[str]]`):
+            A table.
+        versions (`Mapping[str, str]`):
+            Of what trained.
+        target (`str`):
+            What C10 found, in tables.
+        is_quick (`bool`):
+            Whether this is a part.
+    """
+
+    verdicts: list[Verdict]
+    found: Mapping[str, Runs]
+    plans: Mapping[str, Planned]
+    notes: list[str]
+    cost: list[list[str]]
+    versions: Mapping[str, str]
+    target: str
+    is_quick: bool
+
+    def rows(self) -> list[list[str]]:
+        """The ten verdicts, with a header."""
+        claims = read_claims()["claims"]
+        return [["", "claim", "verdict", "because"]] + [
+            [one.name, claims[one.name]["claim"].rstrip("."), one.word, deciding(one)] for one in self.verdicts
+        ]
+
+
+def shown(part: Part, value: float | None, sign: str = "") -> str:
+    """A value in the unit of its part."""
+    if value is None or not np.isfinite(value):
+        return ""
+    if part.unit in _HUNDREDFOLD:
+        return f"{100 * value:{sign}.1f}{_HUNDREDFOLD[part.unit]}"
+    return f"{value:{sign}.3g} {part.unit}".strip()
+
+
+def deciding(verdict: Verdict) -> str:
+    """The part that decided, in a few words."""
+    undecided = [part for part in verdict.parts if not part.is_held]
+    part = next(iter([*verdict.failed, *undecided] if undecided else verdict.parts), None)
+    if part is None or not part.values:
+        return "nothing was trained for it" if part is None or not part.beside else "not enough was trained for it"
+    mean, half = part.mean_and_half
+    interval = "" if half is None else f" +- {shown(part, half)}"
+    return f"{part.says}: {shown(part, mean)}{interval}, {len(part.values)} seeds"
+
+
+def blocks(result: Result) -> list[tuple[str, Any]]:
+    """Kind and content of all there is to say, in its order."""
+    claims = read_claims()["claims"]
+    said: list[tuple[str, Any]] = [
+        ("h1", TITLE),
+        (
+            "text",
+            f"Ten claims of the paper, each with a test and bounds that were written down before the runs in "
+            f"`src/hicra_trl/claims/claims.yaml` (hash {claims_hash()}), and what `hicra reproduce"
+            f"{' --quick' if result.is_quick else ''}` found. The worlds are described in `docs/playground.md`.",
+        ),
+        *(("text", f"**{note}**") for note in result.notes),
+        ("table", result.rows()),
+        (
+            "text",
+            "*Holds here*: every part of the claim is on its side of the bound, with p < 0.05 in a t-test over seeds. "
+            "*Fails here*: a part is beyond the bound that excludes the claim, with p < 0.05 after Holm's correction. "
+            "*Cannot be told*: neither, with so many seeds."
+            + (" With `--quick`, claims that need another world than the playground are left open." * result.is_quick),
+        ),
+    ]
+    for verdict in result.verdicts:
+        claim = claims[verdict.name]
+        said += [
+            ("h2", f"{verdict.name}: {claim['claim'].rstrip('.')}"),
+            ("text", f"**{verdict.word.capitalize()}.** Paper: {claim['paper']}. Test: {_sentence(claim['test'])}"),
+            ("text", f"Why so: {_sentence(claim['because'])}"),
+        ]
+        said += [("table", _part_rows(verdict, claim["bases"]))] if verdict.parts else []
+        said += [("pre", result.target)] if verdict.name == "C10" and result.target else []
+        if panels := _panels(verdict.name, result.found):
+            said.append(("figure", (verdict.name, panels)))
+    said += [("h2", "Other methods"), *_methods(result.found.get("playground", {}))]
+    said += [("h2", "What it cost"), ("table", result.cost)]
+    said += [("h2", "What a laptop cannot say"), ("text", _LIMITS)]
+    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    return [*said, ("h2", "Versions"), ("text", versions)]
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
+
+
+def _part_rows(verdict: Verdict, bases: Sequence[str]) -> list[list[str]]:
+    rows = [["", "mean", "claimed", "p", "detectable", "seeds", "says"]]
+    for part in verdict.parts:
+        mean, half = part.mean_and_half
+        p_value = part.p_value(part.bound)
+        says = "holds" if part.is_held else "excludes it" if part in verdict.failed else "open"
+        rows.append(
+            [
+                part.says,
+                f"{shown(part, mean)}{'' if half is None else f' +- {shown(part, half)}'}",
+                f"{'above' if part.sign == 1 else 'below'} {shown(part, part.bound)}",
+                "" if p_value is None else f"{p_value:.3f}",
+                shown(part, part.detectable),
+                str(len(part.values)),
+                says,
+            ]
+        )
+        for base, values in part.beside.items() if len(part.beside) > 1 or set(part.beside) - {"", *bases} else ():
+            mean, half = mean_and_interval([*values.values()])
+            name = f"{base}{'' if base in bases else ' (beside)'}"
+            interval = f"{shown(part, mean)}{'' if half is None else f' +- {shown(part, half)}'}"
+            rows.append([name, interval, "", "", "", str(len(values)), ""])
+    return rows
+
+
+def _methods(runs: Runs) -> list[tuple[str, Any]]:
+    """Every condition of the playground against GRPO, at the end."""
+    names = [name for name, of in runs.items() if of]
+    gains = {name: difference(runs, name, lambda run: run.end("accuracy")) for name in names if name != "grpo"}
+    p_values = {name: paired_p_value(np.array([*gain.values()])) for name, gain in gains.items()}
+    told = {name: p for name, p in p_values.items() if p is not None}
+    corrected = dict(zip(told, holm([*told.values()])))
+    head = ["accuracy", "- grpo", "p (Holm)", "detectable", "tokens", "semantic entropy", "strategy errors"]
+    rows = [["", "seeds", *head]]
+    for name in names:
+        of = [*runs[name].values()]
+        row = [name, str(len(of)), _percent([run.end("accuracy") for run in of]), "", "", ""]
+        if gain := [*gains.get(name, {}).values()]:
+            row[3] = _percent(gain, "+") + "*" * (corrected.get(name, 1.0) < 1 - LEVEL)
+        if name in corrected:
+            row[4:6] = f"{corrected[name]:.3f}", f"{smallest_difference(float(np.std(gain, ddof=1)), len(gain)):.1%}"
+        means = (fmean(run.end(key) for run in of) for key in ("length", "semantic_entropy", "strategy"))
+        rows.append([*row, *(form.format(mean) for form, mean in zip(("{:.1f}", "{:.3f}", "{:.1%}"), means))])
+    note = "Playground, mean of the last third of the steps. * differs from GRPO, corrected by Holm for the table."
+    return [("table", rows), ("text", note)] if len(rows) > 1 else []
+
+
+def _percent(values: Sequence[float], sign: str = "") -> str:
+    mean, half = mean_and_interval(values)
+    return f"{mean:{sign}.1%}" + ("" if half is None else f" +- {half:.1%}")
+
+
+def _panels(claim: str, found: Mapping[str, Runs]) -> list[Panel]:
+    """A figure of the claims that curves show."""
+    pair = ("grpo", "hicra")
+    if claim == "C1":
+        return [panel for base in found for panel in _panel(found[base], base, "held-out pass@1", pair, "accuracy")]
+    base = "orders-base" if any(found.get("orders-base", {}).values()) else "playground"
+    runs = found.get(base, {})
+    if claim == "C2":
+        return [
+            *_panel(runs, f"Execution perplexity, {base}", "perplexity", pair, "execution_perplexity"),
+            *_panel(runs, "Semantic entropy", "nats", pair, "semantic_entropy"),
+            *_panel(runs, "Strategy errors", "share of completions", pair, "strategy"),
+            *_panel(runs, "Length", "tokens", pair, "length"),
+        ]
+    if claim == "C4":
+        runs = found.get("playground", {})
+        names = [name for name in runs if name in pair or name.startswith("entropy-")]
+        return [
+            *_panel(runs, "Validation accuracy", "pass@1", names, "accuracy"),
+            *_panel(runs, "Length", "tokens", names, "length"),
+            *_panel(runs, "Token entropy", "nats", names, "entropy"),
+            *_panel(runs, "Semantic entropy", "nats", names, "semantic_entropy"),
+        ]
+    if claim == "C8":
+        return [
+            panel
+            for base in found
+            for panel in _panel(found[base], base, "share of completions", ("grpo",), "strategy", "execution")
+        ]
+    return []
+
+
+def _panel(runs: Runs, title: str, unit: str, names: Sequence[str], *curves: str) -> list[Panel]:
+    lines = [
+        Line(name.upper() if name in ("grpo", "hicra") else name, curve if len(curves) > 1 else "", seeds)
+        for curve in curves
+        for name in names
+        if (seeds := {str(seed): tuple(np.array(run.curves[curve]).T) for seed, run in runs.get(name, {}).items()})
+    ]
+    return [Panel(title, unit, lines)] if lines else []  # pyright: ignore[reportArgumentType]
+
+
+def write_markdown(result: Result, path: Path) -> list[Path]:
+    """Writes the words and tables to `path` and the figures to `images/` beside it; returns all files."""
+    check_own(path, MARK)
+    parts, files = [MARK], [path]
+    for kind, content in blocks(result):
+        if kind == "figure":
+            name, panels = content
+            files.append(path.parent / "images" / f"{path.stem}-{name.lower()}.png")
+            save(draw(panels), files[-1], "hicra reproduce")
+            parts.append(f"![{name}](images/{files[-1].name})")
+        elif kind == "table":
+            head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in content]
+            parts.append("\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)))
+        elif kind == "pre":
+            parts.append(f"```text\n{content}\n```")
+        else:
+            parts.append({"h1": "# ", "h2": "## "}.get(kind, "") + content)
+    write_whole(path, "\n\n".join(parts) + "\n")
+    return files
+
+
+def write_page(result: Result, path: Path) -> Path:
+    """Writes the same as one HTML file; returns its path."""
+    body = []
+    for kind, content in blocks(result):
+        if kind == "figure":
+            body.append(to_svg(draw(content[1])))
+        elif kind == "table":
+            body.append(html_table(content[0], content[1:]))
+        elif kind == "text":
+            text = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(content))
+            text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
+            body.append("<p>" + re.sub(r"\*(\S[^*]*?)\*", r"<i>\1</i>", text).replace("\n\n", "</p>\n<p>") + "</p>")
+        else:
+            body.append(f"<{kind}>{escape(content)}</{kind}>")
+    return write(path, "HICRA claims", "\n".join(body))

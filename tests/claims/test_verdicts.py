@@ -1,0 +1,125 @@
+"""Verdicts on invented runs, of which the truth is known: each claim holds, fails, and cannot be told."""
+
+import pytest
+
+from claims.invented import Truth, invent
+from hicra_trl.claims.plan import campaigns, read_claims
+from hicra_trl.claims.verdicts import FAILS, HOLDS, OPEN, Numbers, verdicts
+
+
+FORKS = {"most_30": 0.7, "few_20": 0.05, "few_30": 0.06, "planning": 0.1}
+SAME = {"correlation": 0.98, "deviation": 0.02}
+# Of C1 the wide sway, of the others equal sides: nothing can be told.
+WIDE = {"sway": 0.05}
+CASES = [
+    ("C1", HOLDS, Truth(gain=0.04)),
+    ("C1", FAILS, Truth(gain=-0.03)),
+    ("C1", FAILS, Truth(gain=0.0, sway=0.001)),  # too small to count, and surely so
+    ("C1", OPEN, Truth(gain=0.02, **WIDE)),
+    ("C1", OPEN, Truth(gain=0.04, seeds=2)),
+    ("C2", HOLDS, Truth()),
+    ("C2", FAILS, Truth(when_execution=90.0, when_semantic=20.0, when_strategy=20.0)),
+    ("C2", FAILS, Truth(execution_fall=-0.1)),
+    ("C2", FAILS, Truth(rise=-0.5)),
+    ("C2", OPEN, Truth(execution_fall=0.0)),
+    ("C3", HOLDS, Truth(more=0.2)),
+    ("C3", FAILS, Truth(more=0.2, rise=-1.0, when_semantic=40.0)),
+    ("C3", FAILS, Truth(more=-0.2, rise=1.0)),
+    ("C3", OPEN, Truth(**WIDE)),
+    ("C4", HOLDS, Truth(longer=0.3, gains={"entropy-0.001": -0.01, "entropy-0.003": -0.02, "entropy-0.01": -0.05})),
+    ("C4", FAILS, Truth(longer=0.3, gains={"entropy-0.003": 0.05})),
+    ("C4", FAILS, Truth(longer=-0.3)),
+    ("C4", OPEN, Truth(longer=0.3, **WIDE)),
+    ("C5", HOLDS, Truth(more=0.3)),
+    ("C5", FAILS, Truth(more_entropy=0.2)),
+    ("C5", FAILS, Truth(more=-0.3)),
+    ("C5", OPEN, Truth(more=0.3, seeds=2)),
+    ("C6", HOLDS, Truth(figures=FORKS)),
+    ("C6", FAILS, Truth(figures={**FORKS, "few_30": 0.3})),
+    ("C6", FAILS, Truth(figures={**FORKS, "most_30": 0.4})),
+    ("C6", OPEN, Truth(figures={**FORKS, "few_20": 0.1})),
+    ("C7", HOLDS, Truth(figures=SAME)),
+    ("C7", FAILS, Truth(figures={**SAME, "correlation": 0.5})),
+    ("C7", FAILS, Truth(figures={**SAME, "deviation": 0.3})),
+    ("C7", OPEN, Truth(figures={**SAME, "deviation": 0.1})),
+    ("C8", HOLDS, Truth()),
+    ("C8", FAILS, Truth(strategy_fall=0.05, execution_error_fall=0.2)),
+    ("C8", OPEN, Truth(strategy_fall=0.1, execution_error_fall=0.1)),
+    ("C9", HOLDS, Truth(gains={"orders-strong": 0.05, "orders-weak": -0.02})),
+    ("C9", FAILS, Truth(gains={"orders-strong": 0.05, "orders-weak": 0.05})),
+    ("C9", FAILS, Truth(gains={"orders-strong": -0.05, "orders-weak": 0.0})),
+    ("C9", OPEN, Truth(gains={"orders-strong": 0.05}, **WIDE)),
+]
+TARGETS = {
+    HOLDS: {"tables": {0: 0.4, 1: 0.5, 2: 0.6}},
+    FAILS: {"tables": {0: 0.4, 1: 0.5, 2: 0.6}, "Adam": {0: -0.4, 1: -0.5, 2: -0.6}},
+    OPEN: {"tables": {0: 0.4, 1: 0.5, 2: 0.6}, "Adam": {0: -0.4, 1: 0.5, 2: 0.0}},
+}
+
+
+def told(name, found, target=None):
+    [one] = [one for one in verdicts(found, target or {}) if one.name == name]
+    return one
+
+
+@pytest.mark.parametrize(("name", "word", "truth"), [pytest.param(*case, id=f"{case[0]} {case[1]}") for case in CASES])
+def test_the_truth_is_told(name, word, truth):
+    found = told(name, invent(truth))
+    assert found.word == word, [(part.name, part.mean_and_half, part.p_value(part.bound)) for part in found.parts]
+
+
+@pytest.mark.parametrize("word", TARGETS)
+def test_the_target_is_told(word):
+    assert told("C10", {}, TARGETS[word]).word == word
+
+
+def test_every_claim_has_all_three_outcomes():
+    assert {(name, word) for name, word, _ in CASES} == {
+        (f"C{i}", word) for i in range(1, 10) for word in (HOLDS, FAILS, OPEN)
+    }
+
+
+def test_nothing_is_told_of_what_was_not_trained():
+    empty = {name: {condition: {} for condition in plan.conditions} for name, plan in campaigns().items()}
+    assert {one.word for one in verdicts(empty, {})} == {OPEN}
+
+
+def test_a_base_that_failed_leaves_its_claims_open():
+    found = invent(Truth(gain=0.04))
+    found["orders-strong"] = {"grpo": {}, "hicra": {}}
+    assert told("C1", found).word == OPEN and told("C8", found).word == HOLDS
+
+
+def test_the_quick_plan_tells_of_the_playground_alone():
+    words = {
+        one.name: one.word for one in verdicts(invent(Truth(gain=0.06, figures={**FORKS, **SAME}), quick=True), {})
+    }
+    assert [name for name, word in words.items() if word == HOLDS] == ["C1", "C6", "C7"]
+    assert {words[name] for name in ("C2", "C8", "C9", "C10")} == {OPEN}
+
+
+def test_failing_is_corrected_for_its_chances_and_holding_is_not():
+    """p is 0.04: enough for a part to hold, and not for one of three to exclude."""
+    values = {1: 0.10, 2: 0.02, 3: 0.035, 4: 0.01, 5: 0.06}
+    figures = {"most_30": 0.5, "few_20": 0.1, "few_30": 0.1}
+
+    def found(name, sign):
+        runs = {
+            seed: Numbers({}, {**{key: value + sign * 1e-3 * seed * (-1) ** seed for key, value in figures.items()},
+                               name: figures[name] + sign * value})
+            for seed, value in values.items()
+        }  # fmt: skip
+        return told("C6", {base: {"grpo": runs} for base in ("playground", "orders-base")})
+
+    over = found("few_20", 1)
+    [part] = [part for part in over.parts if part.name == "few_20"]
+    assert 0.02 < part.p_value(part.bound) < 0.05 and over.word == OPEN
+    [part] = [part for part in found("few_20", -1).parts if part.name == "few_20"]
+    assert part.is_held
+
+
+def test_every_part_is_measured():
+    """A part that no function measures could never be told."""
+    found = verdicts(invent(Truth(figures={**FORKS, **SAME})), TARGETS[HOLDS])
+    assert [one.name for one in found] == [*read_claims()["claims"]]
+    assert [(one.name, part.name) for one in found for part in one.parts if not part.values] == []
