@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import signal
 from pathlib import Path
 
 
@@ -56,6 +57,8 @@ PROMPTS = ("So what?", "Let's add 3 and 4.", "But why?", "Now 5 times 6.")
 
 
 def pytest_configure(config):
+    # What a shell runs in the background ignores it, and so would all that tests launch and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.pluginmanager.hasplugin("xdist"):
         config.pluginmanager.import_plugin("scheduling")
 
