@@ -49,9 +49,19 @@ def _reference(match: re.Match[str]) -> str:
     return f'<autoref identifier="{match[2]}" optional><code>{shown}</code></autoref>'
 
 
-def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Puts what is made here where a page asks for it, as `<!-- made: name -->`."""
-    return re.sub(r"<!-- made: (\w+) -->", lambda match: MADE[match[1]](), markdown)
+def on_page_markdown(markdown: str, config: Any, **_: Any) -> str:
+    """Puts what is made here where a page asks for it, as `<!-- made: name -->`, and titles where it names files."""
+    titles = _titles(config.nav)
+    markdown = re.sub(r"<!-- made: (\w+) -->", lambda match: MADE[match[1]](), markdown)
+    return re.sub(r"\[([\w-]+\.md)\](?=\()", lambda match: f"[{titles.get(match[1], match[1])}]", markdown)
+
+
+def _titles(nav: list[dict[str, Any]]) -> dict[str, str]:
+    """The titles of pages, by file."""
+    titles: dict[str, str] = {}
+    for title, place in (entry for part in nav for entry in part.items()):
+        titles |= _titles(place) if isinstance(place, list) else {place: title}
+    return titles
 
 
 def upstream_fields() -> str:
