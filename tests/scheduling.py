@@ -17,7 +17,9 @@ class ByFile(LoadFileScheduling):
         return left[0] if left else None
 
     def _reschedule(self, node):
-        """A worker begins a test once it knows the next one, or that there is none."""
+        """Who has not collected gets tests later; a test begins once the next is known, or that it is the last."""
+        if node not in self.registered_collections:
+            return
         super()._reschedule(node)
         if not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
             self._reschedule(node)
