@@ -51,11 +51,10 @@ def _run(truth, campaign, condition, seed):
     own, late, is_hicra = rng.normal(0, truth.sway), rng.normal(0, 4), condition == "hicra"
     regularized = condition.startswith("entropy-")
     gain = truth.gains.get(condition, truth.gains.get(campaign, truth.gain) if is_hicra else 0.0)
+    more = (truth.more + own) * _moved(20)
     curves = {
         "accuracy": 0.2 + 0.5 * _moved(40) + (gain + shared + own) * _moved(20),
-        "semantic_entropy": 2
-        + truth.rise * _moved(truth.when_semantic + late)
-        + is_hicra * (truth.more + own) * _moved(20),
+        "semantic_entropy": 2 + truth.rise * _moved(truth.when_semantic + late) + is_hicra * more,
         "entropy": 0.4 - 0.1 * _moved(30) + is_hicra * truth.more_entropy,
         "pass_at_8": 0.6 + 0.3 * _moved(30) + is_hicra * truth.more_solved,
         "execution_perplexity": 1.3 * (1 - truth.execution_fall * _moved(truth.when_execution)),

@@ -4,7 +4,7 @@ import pytest
 
 from claims.invented import Truth, invent
 from hicra_trl.claims.plan import campaigns, read_claims
-from hicra_trl.claims.verdicts import FAILS, HOLDS, OPEN, Numbers, verdicts
+from hicra_trl.claims.verdicts import FAILS, HOLDS, OPEN, verdict, verdicts
 
 
 FORKS = {"most_30": 0.7, "few_20": 0.05, "few_30": 0.06, "planning": 0.1}
@@ -25,7 +25,7 @@ CASES = [
     ("C3", HOLDS, Truth(more=0.2)),
     ("C3", FAILS, Truth(more=0.2, rise=-1.0, when_semantic=40.0)),
     ("C3", FAILS, Truth(more=-0.2, rise=1.0)),
-    ("C3", OPEN, Truth(**WIDE)),
+    ("C3", OPEN, Truth(more=-0.006, **WIDE)),
     ("C4", HOLDS, Truth(longer=0.3, gains={"entropy-0.001": -0.01, "entropy-0.003": -0.02, "entropy-0.01": -0.05})),
     ("C4", FAILS, Truth(longer=0.3, gains={"entropy-0.003": 0.05})),
     ("C4", FAILS, Truth(longer=-0.3)),
@@ -99,23 +99,20 @@ def test_the_quick_plan_tells_of_the_playground_alone():
 
 
 def test_failing_is_corrected_for_its_chances_and_holding_is_not():
-    """p is 0.04: enough for a part to hold, and not for one of three to exclude."""
-    values = {1: 0.10, 2: 0.02, 3: 0.035, 4: 0.01, 5: 0.06}
-    figures = {"most_30": 0.5, "few_20": 0.1, "few_30": 0.1}
+    """p is 0.03: enough for a part to hold, and for one of three to exclude it is not."""
+    away = dict(enumerate([0.09, 0.03, 0.035, 0.01, 0.06]))
+    near = dict(enumerate([0.001, -0.001, 0.002, -0.002, 0.0005]))
 
-    def found(name, sign):
-        runs = {
-            seed: Numbers({}, {**{key: value + sign * 1e-3 * seed * (-1) ** seed for key, value in figures.items()},
-                               name: figures[name] + sign * value})
-            for seed, value in values.items()
-        }  # fmt: skip
-        return told("C6", {base: {"grpo": runs} for base in ("playground", "orders-base")})
+    def few_20(sign):
+        values = {"most_30": near, "few_20": {seed: sign * value for seed, value in away.items()}, "few_30": near}
+        bounds = {"most_30": 0.5, "few_20": 0.1, "few_30": 0.1}
+        shifted = {name: {seed: bounds[name] + value for seed, value in of.items()} for name, of in values.items()}
+        found = verdict("C6", {"playground": shifted}, ["playground"])
+        return found, found.parts[1]
 
-    over = found("few_20", 1)
-    [part] = [part for part in over.parts if part.name == "few_20"]
-    assert 0.02 < part.p_value(part.bound) < 0.05 and over.word == OPEN
-    [part] = [part for part in found("few_20", -1).parts if part.name == "few_20"]
-    assert part.is_held
+    found, part = few_20(sign=1)
+    assert 0.02 < part.p_value(part.bound) < 0.05 and part.is_on_other_side and found.failed == []
+    assert few_20(sign=-1)[1].is_held
 
 
 def test_every_part_is_measured():

@@ -23,7 +23,8 @@ from .verdicts import Part, Runs, Verdict, difference
 
 TITLE = "The paper's claims, tested in small worlds"
 MARK = "<!-- written by hicra reproduce -->"
-_HUNDREDFOLD = {"points": " points", "share": " %"}
+_HUNDREDFOLD = {"points": "points", "share": "%"}
+_SIGNED = ("points", "nats", "steps")
 _LIMITS = """\
 Models of half a million parameters in made-up worlds are four orders of magnitude smaller than the paper's, and their
 texts are made of some forty phrases. What holds here can hold for reasons of these worlds; what fails here need not
@@ -79,24 +80,22 @@ class Result:
         ]
 
 
-def shown(part: Part, value: float | None, sign: str = "") -> str:
-    """A value in the unit of its part."""
+def shown(part: Part, value: float | None, half: float | None = None, is_bound: bool = False) -> str:
+    """A value, with half of its interval, in the unit of its part."""
     if value is None or not np.isfinite(value):
         return ""
-    if part.unit in _HUNDREDFOLD:
-        return f"{100 * value:{sign}.1f}{_HUNDREDFOLD[part.unit]}"
-    return f"{value:{sign}.3g} {part.unit}".strip()
+    scale, form, unit = (100, ".1f", _HUNDREDFOLD[part.unit]) if part.unit in _HUNDREDFOLD else (1, ".3g", part.unit)
+    sign = "+" if part.unit in _SIGNED and not is_bound else ""
+    interval = "" if half is None else f" +- {scale * half:{form}}"
+    return f"{scale * value:{sign}{form}}{interval} {unit}".strip()
 
 
 def deciding(verdict: Verdict) -> str:
     """The part that decided, in a few words."""
-    undecided = [part for part in verdict.parts if not part.is_held]
-    part = next(iter([*verdict.failed, *undecided] if undecided else verdict.parts), None)
+    part = next(iter([*verdict.failed, *(part for part in verdict.parts if not part.is_held), *verdict.parts]), None)
     if part is None or not part.values:
-        return "nothing was trained for it" if part is None or not part.beside else "not enough was trained for it"
-    mean, half = part.mean_and_half
-    interval = "" if half is None else f" +- {shown(part, half)}"
-    return f"{part.says}: {shown(part, mean)}{interval}, {len(part.values)} seeds"
+        return "nothing was trained for it"
+    return f"{part.says}: {shown(part, *part.mean_and_half)}, {len(part.values)} seeds"
 
 
 def blocks(result: Result) -> list[tuple[str, Any]]:
@@ -129,6 +128,7 @@ def blocks(result: Result) -> list[tuple[str, Any]]:
         ]
         said += [("table", _part_rows(verdict, claim["bases"]))] if verdict.parts else []
         said += [("pre", result.target)] if verdict.name == "C10" and result.target else []
+        said += [("text", line) for line in _beside(verdict.name, result.found)]
         if panels := _panels(verdict.name, result.found):
             said.append(("figure", (verdict.name, panels)))
     said += [("h2", "Other methods"), *_methods(result.found.get("playground", {}))]
@@ -144,28 +144,42 @@ def _sentence(text: str) -> str:
 
 
 def _part_rows(verdict: Verdict, bases: Sequence[str]) -> list[list[str]]:
-    rows = [["", "mean", "claimed", "p", "detectable", "seeds", "says"]]
+    """A row for each part, with what each base says beside the mean that counts."""
+    each = [base for base in {base: 0 for part in verdict.parts for base in part.beside} if base]
+    columns = {base: base if base in bases else f"({base})" for base in each}
+    rows = [["", "mean", "claimed", "p", "detectable", "seeds", "says", *columns.values()]]
     for part in verdict.parts:
-        mean, half = part.mean_and_half
         p_value = part.p_value(part.bound)
+        bound = f"{'above' if part.sign == 1 else 'below'} {shown(part, part.bound, is_bound=True)}"
+        row = [
+            part.says,
+            shown(part, *part.mean_and_half),
+            bound,
+            _p(p_value),
+            shown(part, part.detectable, is_bound=True),
+        ]
         says = "holds" if part.is_held else "excludes it" if part in verdict.failed else "open"
-        rows.append(
-            [
-                part.says,
-                f"{shown(part, mean)}{'' if half is None else f' +- {shown(part, half)}'}",
-                f"{'above' if part.sign == 1 else 'below'} {shown(part, part.bound)}",
-                "" if p_value is None else f"{p_value:.3f}",
-                shown(part, part.detectable),
-                str(len(part.values)),
-                says,
-            ]
-        )
-        for base, values in part.beside.items() if len(part.beside) > 1 or set(part.beside) - {"", *bases} else ():
-            mean, half = mean_and_interval([*values.values()])
-            name = f"{base}{'' if base in bases else ' (beside)'}"
-            interval = f"{shown(part, mean)}{'' if half is None else f' +- {shown(part, half)}'}"
-            rows.append([name, interval, "", "", "", str(len(values)), ""])
+        found = (mean_and_interval([*of.values()]) if (of := part.beside.get(base)) else (None, None) for base in each)
+        rows.append([*row, str(len(part.values)), says, *(shown(part, *one) for one in found)])
     return rows
+
+
+def _beside(claim: str, found: Mapping[str, Runs]) -> list[str]:
+    """What else the token records, and the curves with grams dropped, say."""
+    key, says = {
+        "C6": ("planning", "Of all tokens, these plan, as would by chance of those of high entropy"),
+        "C7": ("planning_correlation", "Correlation of the curves of the share of planning tokens"),
+    }.get(claim, ("", ""))
+    told = {
+        name: [of.figures[key] for of in runs.get("grpo", {}).values() if key in of.figures]
+        for name, runs in found.items()
+    }
+    means = [f"{fmean(values):.2f} ({base})" for base, values in told.items() if values]
+    return [f"{says}: {', '.join(means)}."] if means else []
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _methods(runs: Runs) -> list[tuple[str, Any]]:
@@ -183,7 +197,7 @@ def _methods(runs: Runs) -> list[tuple[str, Any]]:
         if gain := [*gains.get(name, {}).values()]:
             row[3] = _percent(gain, "+") + "*" * (corrected.get(name, 1.0) < 1 - LEVEL)
         if name in corrected:
-            row[4:6] = f"{corrected[name]:.3f}", f"{smallest_difference(float(np.std(gain, ddof=1)), len(gain)):.1%}"
+            row[4:6] = _p(corrected[name]), f"{smallest_difference(float(np.std(gain, ddof=1)), len(gain)):.1%}"
         means = (fmean(run.end(key) for run in of) for key in ("length", "semantic_entropy", "strategy"))
         rows.append([*row, *(form.format(mean) for form, mean in zip(("{:.1f}", "{:.3f}", "{:.1%}"), means))])
     note = "Playground, mean of the last third of the steps. * differs from GRPO, corrected by Holm for the table."

@@ -93,7 +93,8 @@ def reproduce(args: ReproduceArguments) -> int:
     found = judge(folder, args.quick)
     files = report.write_markdown(found, output)
     page = report.write_page(found, folder / "report.html")
-    print(f"\n{table([row[:3] for row in found.rows()])}\n\nreport: {files[0]}, {page}")
+    print("", *(f"{name:<5}{word:<16}{claim}" for name, claim, word, _ in found.rows()[1:]), sep="\n")
+    print(f"\nreport: {files[0]}, {page}")
     return int(bool(failed))
 
 
