@@ -116,13 +116,17 @@ def test_it_trains_tests_and_reports_and_goes_on(claims, tmp_path):
         short = {"max_steps": 4, "eval_steps": 2, "num_generations": 4, "per_device_train_batch_size": 8}
         playground["overrides"] |= {**short, "token_record": 2, "max_completion_length": 16}
         playground["quick"] = {"seeds": [11], "conditions": ["grpo", "hicra"]}
-        content["claims"]["C10"]["num_seeds"] = 3
 
     claims(tiny)
     # A base that was made in a moment, in the place of the real one.
     record = pretrain(tmp_path / "runs" / "playground" / "base", TINY) / RECORD
     made = {**json.loads(record.read_text()), "fingerprint": BASES["playground"]["base"].fingerprint}
     record.write_text(json.dumps(made))
+    # Such a base solves nothing, and has no step to take.
+    mark = {"claims": plan.claims_hash(), "base": made["fingerprint"]}
+    kept = {**mark, "checks": {"tables": [0.1, 0.2, 0.3]}, "text": "a table"}
+    (tmp_path / "runs" / "claims").mkdir()
+    (tmp_path / "runs" / "claims" / "target.json").write_text(json.dumps(kept))
     # What is patched here is of this process.
     script = (
         "import sys; from pathlib import Path; from hicra_trl.claims import plan\n"
@@ -140,8 +144,8 @@ def test_it_trains_tests_and_reports_and_goes_on(claims, tmp_path):
     assert "playground           2      1     2         2" in said and "2 runs side by side" in said
     told = [line.split(maxsplit=1) for line in said.splitlines() if line[:1] == "C"]
     assert [name for name, _ in told] == [f"C{i}" for i in range(1, 11)]
-    # One seed of two tiny runs tells nothing; steps in tables, and what they say, need no training.
-    assert all(text.startswith("cannot be told") for _, text in told[:9])
+    # One seed of two tiny runs tells nothing.
+    assert all(text.startswith("cannot be told") for _, text in told[:9]) and told[9][1].startswith("holds here")
     written = (tmp_path / "runs/claims/quick.md").read_text()
     for claims_hash in (written, (tmp_path / "runs/claims/playground/grpo-seed11.numbers.json").read_text()):
         assert plan.claims_hash() in claims_hash
