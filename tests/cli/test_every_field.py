@@ -17,6 +17,7 @@ from hicra_trl.cli.lexicon import LexiconArguments
 from hicra_trl.cli.mine import MineArguments
 from hicra_trl.cli.parsing import parse
 from hicra_trl.cli.playground import PlaygroundArguments
+from hicra_trl.cli.reproduce import ReproduceArguments
 from hicra_trl.cli.view import ViewArguments
 from hicra_trl.evaluation.settings import EvalArguments
 from hicra_trl.fields import Name, check_fields
@@ -31,6 +32,7 @@ COMMANDS = {
     "mine": (CorpusArguments, MineArguments, MiningConfig),
     "lexicon": (LexiconArguments, CorpusArguments),
     "campaign": (CampaignArguments,),
+    "reproduce": (ReproduceArguments,),
     "export": (ExportArguments,),
     "judge": (JudgeArguments, AskArguments),
     "view": (ViewArguments,),

@@ -23,6 +23,7 @@ from hicra_trl.cli.main import COMMANDS
 from hicra_trl.cli.mine import MineArguments
 from hicra_trl.cli.playground import PlaygroundArguments
 from hicra_trl.cli.plot import PlotArguments
+from hicra_trl.cli.reproduce import ReproduceArguments
 from hicra_trl.cli.train import LaunchArguments
 from hicra_trl.cli.view import ViewArguments
 from hicra_trl.evaluation.settings import EvalArguments
@@ -39,6 +40,7 @@ PARSED = {
     "eval": (EvalArguments,),
     "playground": (PlaygroundArguments,),
     "campaign": (CampaignArguments, ShowArguments),
+    "reproduce": (ReproduceArguments,),
     "export": (ExportArguments,),
     "plot": (PlotArguments,),
     "health": (),

@@ -18,13 +18,28 @@ from ..evaluation.statistics.comparison import holm
 from ..evaluation.statistics.intervals import LEVEL
 from ..evaluation.statistics.seeds import paired_p_value, smallest_difference
 from .plan import Planned, claims_hash, read_claims
-from .verdicts import Part, Runs, Verdict, difference
+from .verdicts import Curve, Part, Runs, Verdict, difference
 
 
 TITLE = "The paper's claims, tested in small worlds"
-MARK = "<!-- written by hicra reproduce -->"
+MARK = "<!-- hicra reproduce writes this page -->"
 _HUNDREDFOLD = {"points": "points", "share": "%"}
 _SIGNED = ("points", "nats", "steps")
+_TITLES = {
+    "accuracy": ("Held-out accuracy", "pass@1"),
+    "entropy": ("Token entropy", "nats"),
+    "execution_perplexity": ("Execution perplexity", "perplexity"),
+    "length": ("Length", "tokens"),
+    "pass_at_8": ("pass@8 in training", "share of problems"),
+    "semantic_entropy": ("Semantic entropy", "nats"),
+    "strategy": ("Strategy errors", "share of completions"),
+}
+# In the world of orders where it was trained, else in the playground; of C4 always there.
+_CURVES = {
+    "C2": ("execution_perplexity", "semantic_entropy", "strategy", "length"),
+    "C4": ("accuracy", "length", "entropy", "semantic_entropy"),
+    "C5": ("semantic_entropy", "accuracy", "entropy", "pass_at_8"),
+}
 _LIMITS = """\
 Models of half a million parameters in made-up worlds are four orders of magnitude smaller than the paper's, and their
 texts are made of some forty phrases. What holds here can hold for reasons of these worlds; what fails here need not
@@ -210,35 +225,19 @@ def _percent(values: Sequence[float], sign: str = "") -> str:
 
 
 def _panels(claim: str, found: Mapping[str, Runs]) -> list[Panel]:
-    """A figure of the claims that curves show."""
+    """A figure of the claims that curves show: of every base, or several curves of one."""
     pair = ("grpo", "hicra")
     if claim == "C1":
         return [panel for base in found for panel in _panel(found[base], base, "held-out pass@1", pair, "accuracy")]
-    base = "orders-base" if any(found.get("orders-base", {}).values()) else "playground"
-    runs = found.get(base, {})
-    if claim == "C2":
-        return [
-            *_panel(runs, f"Execution perplexity, {base}", "perplexity", pair, "execution_perplexity"),
-            *_panel(runs, "Semantic entropy", "nats", pair, "semantic_entropy"),
-            *_panel(runs, "Strategy errors", "share of completions", pair, "strategy"),
-            *_panel(runs, "Length", "tokens", pair, "length"),
-        ]
-    if claim == "C4":
-        runs = found.get("playground", {})
-        names = [name for name in runs if name in pair or name.startswith("entropy-")]
-        return [
-            *_panel(runs, "Validation accuracy", "pass@1", names, "accuracy"),
-            *_panel(runs, "Length", "tokens", names, "length"),
-            *_panel(runs, "Token entropy", "nats", names, "entropy"),
-            *_panel(runs, "Semantic entropy", "nats", names, "semantic_entropy"),
-        ]
     if claim == "C8":
-        return [
-            panel
-            for base in found
-            for panel in _panel(found[base], base, "share of completions", ("grpo",), "strategy", "execution")
-        ]
-    return []
+        kinds, unit = ("strategy", "execution"), "share of completions"
+        return [panel for base in found for panel in _panel(found[base], base, unit, ("grpo",), *kinds)]
+    is_orders = claim != "C4" and any(found.get("orders-base", {}).values())
+    base = "orders-base" if is_orders else "playground"
+    runs = found.get(base, {})
+    names = [name for name in runs if name in pair or (claim == "C4" and name.startswith("entropy-"))]
+    shown = [(f"{title}, {base}", unit, curve) for curve in _CURVES.get(claim, ()) for title, unit in [_TITLES[curve]]]
+    return [panel for title, unit, curve in shown for panel in _panel(runs, title, unit, names, curve)]
 
 
 def _panel(runs: Runs, title: str, unit: str, names: Sequence[str], *curves: str) -> list[Panel]:
@@ -246,9 +245,14 @@ def _panel(runs: Runs, title: str, unit: str, names: Sequence[str], *curves: str
         Line(name.upper() if name in ("grpo", "hicra") else name, curve if len(curves) > 1 else "", seeds)
         for curve in curves
         for name in names
-        if (seeds := {str(seed): tuple(np.array(run.curves[curve]).T) for seed, run in runs.get(name, {}).items()})
+        if (seeds := {str(seed): _points(run.curves[curve]) for seed, run in runs.get(name, {}).items()})
     ]
-    return [Panel(title, unit, lines)] if lines else []  # pyright: ignore[reportArgumentType]
+    return [Panel(title, unit, lines)] if lines else []
+
+
+def _points(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    points = np.array(curve, dtype=float).reshape(-1, 2)
+    return points[:, 0], points[:, 1]
 
 
 def write_markdown(result: Result, path: Path) -> list[Path]:
