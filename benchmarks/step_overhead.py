@@ -142,7 +142,8 @@ def compare(world, rounds, steps, credit, record):
 
 
 def print_ratio(name, ratios):
-    print(f"{name:<14}{statistics.median(ratios):.3f} (rounds: {min(ratios):.3f} to {max(ratios):.3f})")
+    rounds = f"median of the rounds' ratios, {min(ratios):.3f} to {max(ratios):.3f}"
+    print(f"{name:<14}{statistics.median(ratios):.3f} ({rounds})")
 
 
 def print_phases(run):

@@ -24,6 +24,7 @@ def test_the_python_example_trains(model_folder, tmp_path):
 
 
 def test_the_recipe_is_understood(tmp_path):
+    (tmp_path / "problems.jsonl").write_text(json.dumps({"problem": "3 + 4?", "answer": "7"}) + "\n")
     (tmp_path / "mine.yaml").write_text(block("yaml", "model_name_or_path"))
     done = subprocess.run(
         [sys.executable, "-m", "hicra_trl.cli.main", "train", "--config", "mine.yaml", "--dry_run"],

@@ -152,12 +152,15 @@ def from_pretrained(kind: Any, name: str | Path, **kwargs: Any) -> Any:
 
     Raises:
         `ValueError`: if one of the files is broken, or a package is missing.
-        `OSError`: of Transformers, if there is no such model.
+        `OSError`: of Transformers, if there is no such model; the message names it.
     """
     try:
         return kind.from_pretrained(name, **kwargs)
-    except OSError:
-        raise
+    except OSError as error:
+        # Of a Hub that cannot be reached, Transformers does not say what it was asked for.
+        if str(name) in str(error):
+            raise
+        raise OSError(f"{name}: {error}") from error
     except Exception as error:  # tokenizers has no narrower one, and each class others
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f"cannot read {name} by {kind.__name__}: {reason}") from error

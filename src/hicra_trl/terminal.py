@@ -3,7 +3,8 @@
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from textwrap import wrap
 from unicodedata import category, east_asian_width
 
@@ -35,6 +36,21 @@ def one_line(text: object) -> str:
     """What others wrote, fit for a terminal: without control characters, at most 300 characters in one line."""
     line = " ".join(_CONTROL.sub(" ", str(text)).split())
     return line if len(line) <= 300 else f"{line[:300]}..."
+
+
+def did_you_mean(wrong: Iterable[str], known: Collection[str]) -> str:
+    """
+    What may have been meant by names that are not known, to put behind a message; nothing where that is not clear.
+
+    Example:
+
+    ```python
+    >>> did_you_mean(["--alpah", "0.3"], ["--alpha", "--seed"])
+    ' (did you mean --alpha?)'
+    ```
+    """
+    near = [match for name in wrong for match in get_close_matches(name, known, 1, 0.75)]
+    return f" (did you mean {' and '.join(dict.fromkeys(near))}?)" if near else ""
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -196,7 +196,14 @@ WRONG = [
     (["train", "--config", "RECIPE", "--alpha", "high"], "hicra train: argument --alpha: invalid float value: 'high'"),
     (["train", "--config", "nowhere.yaml"], "hicra train: no recipe at nowhere.yaml"),
     (["train", "--config"], "hicra train: --config needs the path of a YAML recipe"),
-    (["train", "--config", "RECIPE", "--alhpa", "0.1"], "hicra train: unknown arguments: --alhpa 0.1"),
+    (
+        ["train", "--config", "RECIPE", "--alhpa", "0.1"],
+        "hicra train: unknown arguments: --alhpa 0.1 (did you mean --alpha?)",
+    ),
+    (
+        ["train", "--config", "RECIPE", "--num_proceses", "2"],
+        "hicra train: unknown arguments: --num_proceses 2 (did you mean --num_processes?)",
+    ),
     (["train", "--config", "RECIPE", "--strategic_grams", "no.txt"], "hicra train: no strategic grams at 'no.txt'"),
     (["train", "--config", "RECIPE", "--dataset_name", "no.jsonl"], "hicra train: no dataset file at no.jsonl"),
     (
@@ -222,7 +229,7 @@ WRONG = [
     ),
     (
         ["train", "--config", "RECIPE", "--model_name_or_path", "no/model"],
-        "hicra train: We couldn't connect to 'https://huggingface.co'",
+        "hicra train: no/model: We couldn't connect to 'https://huggingface.co'",
     ),
     (
         ["train", "--config", "RECIPE", "--save_steps", "3", "--logging_steps", "2", "--max_steps", "6"],
@@ -237,9 +244,13 @@ WRONG = [
     (["highlight", "--input", "no.txt"], "hicra highlight: expected --input to name a text file"),
     (["highlight", "--input", "RECIPE", "--limit", "0"], "hicra highlight: limit must be at least 1, got 0"),
     (
-        ["unknown"],
-        "hicra: unknown command 'unknown', expected one of train, mine, lexicon, eval, playground, campaign, export, "
-        "plot, view, health, judge, highlight",
+        ["jugde"],
+        "hicra: unknown command 'jugde', expected one of train, mine, lexicon, eval, playground, campaign, reproduce, "
+        "export, plot, view, health, judge, highlight (did you mean judge?)",
+    ),
+    (
+        ["eval", "shwo", "runs/eval"],
+        "hicra eval: unknown action 'shwo', expected --model or one of show, compare, push (did you mean show?)",
     ),
 ]
 
@@ -288,7 +299,10 @@ def test_fields_of_a_recipe_that_nothing_reads_are_refused(recipe, tmp_path):
     (tmp_path / "typo.yaml").write_text(recipe.read_text() + "leraning_rate: 1\nmax_step: 3\n")
     done = hicra("train", "--config", "typo.yaml", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "hicra train: the recipe has fields that are not known: leraning_rate, max_step\n"
+    assert done.stderr == (
+        "hicra train: the recipe has fields that are not known: leraning_rate, max_step "
+        "(did you mean learning_rate and max_steps?)\n"
+    )
 
 
 def test_broken_recipes_and_files_get_one_line(recipe, tmp_path):

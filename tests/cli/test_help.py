@@ -11,6 +11,7 @@ from types import NoneType
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
+import yaml
 from trl import ModelConfig
 
 from hicra_trl.cli.campaign import CampaignArguments, ShowArguments
@@ -18,8 +19,8 @@ from hicra_trl.cli.export import ExportArguments
 from hicra_trl.cli.help import DATACLASSES, FOR_LATER, TO_KNOW, described, documented, help_page
 from hicra_trl.cli.highlight import HighlightArguments
 from hicra_trl.cli.judge import AskArguments, JudgeArguments, ValidateArguments
-from hicra_trl.cli.lexicon import LexiconArguments
-from hicra_trl.cli.main import COMMANDS
+from hicra_trl.cli.lexicon import ACTIONS, LexiconArguments
+from hicra_trl.cli.main import COMMANDS, main
 from hicra_trl.cli.mine import MineArguments
 from hicra_trl.cli.playground import PlaygroundArguments
 from hicra_trl.cli.plot import PlotArguments
@@ -38,13 +39,16 @@ PARSED = {
     "mine": (CorpusArguments, MineArguments, MiningConfig),
     "lexicon": (LexiconArguments, CorpusArguments),
     "eval": (EvalArguments,),
+    **dict.fromkeys(("eval show", "eval compare", "eval push"), ()),
     "playground": (PlaygroundArguments,),
-    "campaign": (CampaignArguments, ShowArguments),
+    "campaign": (CampaignArguments,),
+    "campaign show": (ShowArguments,),
     "reproduce": (ReproduceArguments,),
     "export": (ExportArguments,),
     "plot": (PlotArguments,),
     "health": (),
-    "judge": (JudgeArguments, ValidateArguments, AskArguments),
+    "judge": (JudgeArguments, AskArguments),
+    "judge validate": (ValidateArguments, AskArguments),
     "view": (ViewArguments,),
     "highlight": (HighlightArguments,),
 }
@@ -130,11 +134,41 @@ def test_disagreements_are_found():
     ]
 
 
+@pytest.mark.parametrize("command", PARSED)
+def test_help_all_shows_each_field_that_the_command_takes_and_its_default(command):
+    taken = {field.name: field for kind in PARSED[command] for field in fields(kind) if field.init}
+    assert {field.name for path in DATACLASSES[command].split() for field in documented(path)} == taken.keys()
+    page = help_page(*command.split(), everything=True)
+    shown = re.findall(r"^  --(\w+)((?:.*\n {4})*.*)", page, re.MULTILINE)
+    assert [name for name, _ in shown] == [*dict(shown)] and dict(shown).keys() == taken.keys()
+    for name, text in shown:
+        default, said = taken[name].default, re.search(r"\(default: (.*)\)", " ".join(text.split()))
+        if isinstance(default, bool | int | float) and said is None:
+            assert "efaults to" in text, name
+        elif isinstance(default, bool | int | float):
+            assert yaml.safe_load(said[1]) == default or float(said[1]) == default, name
+        elif isinstance(default, str) and default:
+            assert said[1] == default, name
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_all_shows_each_field_that_the_command_takes(command):
-    taken = {field.name for kind in PARSED[command] for field in fields(kind) if field.init}
-    assert {field.name for path in DATACLASSES[command].split() for field in documented(path)} == taken
-    assert set(re.findall(r"^  --(\w+)", help_page(command, everything=True), re.MULTILINE)) == taken
+def test_each_action_of_a_command_has_a_page_of_its_own(command, capsys):
+    description = importlib.import_module(f"hicra_trl.cli.{command}").DESCRIPTION
+    actions = re.findall(rf"^  hicra {command} ([a-z]+) ", description, re.MULTILINE)
+    assert {name.split()[1] for name in PARSED if name.startswith(f"{command} ")} <= set(actions)
+    assert (command == "lexicon") == (actions == [*ACTIONS])
+    for action in actions:
+        assert main([command, action, "--help"]) == 0
+        page = capsys.readouterr().out
+        assert page.startswith(f"usage: hicra {command} {action} ") and "For `" not in page
+        others = {*actions} - {action}
+        assert not re.search(rf"For ({'|'.join(others)}):", page), page
+
+
+def test_the_pages_of_train_and_eval_list_the_recipes():
+    train, evaluation = (help_page(command).partition("\nrecipes, ")[2] for command in ("train", "eval"))
+    assert "  qwen2.5-7b              entropy, fork20," in train and "eval" not in train
+    assert "paper_text" in evaluation and "qwen" not in evaluation
 
 
 def test_the_short_help_of_train_shows_the_fields_to_know():
@@ -156,5 +190,5 @@ sys.exit(str({{"numpy", "torch", "transformers", "trl", "datasets", "pandas", "m
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr == "set()\n"
-    assert done.stdout.count("\n") < 155 and max(map(len, done.stdout.splitlines())) < 120
+    assert done.stdout.count("\n") < 175 and max(map(len, done.stdout.splitlines())) < 120
     assert f"hicra {command}" in done.stdout and ("options:\n  --" in done.stdout) == bool(PARSED[command])

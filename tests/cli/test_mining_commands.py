@@ -205,7 +205,10 @@ WRONG = [
     (["mine", "--dataset", "solutions.jsonl", "--min_n", "9"], "hicra mine: n-grams need 1 <= min_n <= max_n <= 10"),
     (["mine", "--dataset", "solutions.jsonl", "--text_column", "t"], "has no column of solutions: expected t, got"),
     (["mine", "--dataset", "solutions.jsonl", "--num_proc", "0"], "hicra mine: num_proc must be at least 1, got 0"),
-    (["mine", "--dataset", "solutions.jsonl", "--sed", "1"], "hicra mine: unknown arguments: --sed 1"),
+    (
+        ["mine", "--dataset", "solutions.jsonl", "--sed", "1"],
+        "hicra mine: unknown arguments: --sed 1 (did you mean --seed?)",
+    ),
     (["mine", "--dataset", "empty.jsonl"], "hicra mine: empty.jsonl holds no solutions"),
     (["mine", "--dataset", "one.jsonl"], "hicra mine: mining needs at least 2 different solutions, got 1"),
     (["mine", "--dataset", "broken.parquet"], "hicra mine: cannot read broken.parquet"),
@@ -213,7 +216,11 @@ WRONG = [
         ["mine", "--dataset", "solutions.jsonl", "--correct_only", "--correct_threshold", "2"],
         "hicra mine: solutions.jsonl holds no correct solution: none of 60 reaches 2",
     ),
-    (["lexicon", "shwo", "paper"], "hicra lexicon: unknown action 'shwo', expected one of show, check"),
+    (
+        ["lexicon", "shwo", "paper"],
+        "hicra lexicon: unknown action 'shwo', expected one of show, check, diff, push, "
+        "sensitivity, outcomes (did you mean show?)",
+    ),
     (["lexicon", "diff", "paper"], "hicra lexicon diff: expected LEXICON LEXICON, got paper"),
     (["lexicon", "show", "nowhere"], "hicra lexicon show: no strategic grams at 'nowhere'"),
     (["lexicon", "show", "paper", "--top", "0"], "hicra lexicon show: top must be at least 1, got 0"),

@@ -4,10 +4,12 @@ import re
 import socket
 
 import pytest
+import yaml
 
-from hicra_trl.cli.train import run
+from hicra_trl.cli.train import parse, run
+from hicra_trl.training.runs.manifest import resolved_recipe
 
-from .catalog import COMPLETE, LAPTOP, PAPER, PLAYGROUND, list_recipes, path, read
+from .catalog import ALL, COMPLETE, LAPTOP, PAPER, PLAYGROUND, list_recipes, path, read
 
 
 # By name, the processes: what a recipe for several GPUs may run on, and one for a single card.
@@ -49,3 +51,14 @@ def test_a_recipe_has_the_same_batch_on_any_number_of_gpus_and_fits_into_them(re
 def test_a_recipe_for_two_cores_is_planned(recipe, capsys):
     assert run(["--config", str(path(recipe)), "--dry_run"]) == 0
     assert read(recipe)["output_dir"] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("recipe", ALL)
+def test_what_a_run_records_of_its_recipe_is_planned_as_the_recipe_is_and_without_a_warning(recipe, tmp_path, capsys):
+    job, plans = parse(["--config", str(path(recipe)), "--dry_run"]), []
+    resolved = tmp_path / "resolved_config.yaml"
+    resolved.write_text(yaml.safe_dump(resolved_recipe(job.run_args, job.config, job.model_args)))
+    for file in (path(recipe), resolved):
+        assert run(["--config", str(file), "--dry_run"]) == 0
+        plans.append(capsys.readouterr().out.partition("\n\nset by the recipe")[0])
+    assert plans[0] == plans[1] and "\nwarning " not in plans[0]

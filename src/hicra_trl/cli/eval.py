@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 
 from ..evaluation.settings import PLAYGROUND, EvalArguments
+from ..terminal import did_you_mean
 from .parsing import run_command, stop
 
 
@@ -26,6 +27,9 @@ def run(argv: list[str]) -> int:
     readers = {"show": ("RUN", _show), "compare": ("A B", _compare), "push": ("RUN MODEL", _push)}
     if argv[0] in readers:
         return _read(argv[0], argv[1:], *readers[argv[0]])
+    if not argv[0].startswith("-"):
+        hint = did_you_mean(argv[:1], readers)
+        stop(PROG, f"unknown action {argv[0]!r}, expected --model or one of {', '.join(readers)}{hint}")
     return run_command(PROG, (EvalArguments,), argv, _evaluate)
 
 

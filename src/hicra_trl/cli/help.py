@@ -7,9 +7,28 @@ from importlib.util import find_spec
 from pathlib import Path
 from textwrap import wrap
 
+from ..terminal import labelled
+from .parsing import shipped_recipes
 
-# The dataclasses that a subcommand parses, and those that they inherit from. Of a field that two describe, the first
-# counts.
+
+# What a subcommand takes in front of fields.
+USAGES = {
+    "train": "--config RECIPE | --resume RUN",
+    "mine": "--dataset DATASET",
+    "lexicon": "ACTION LEXICON|RUN",
+    "eval": "--model MODEL --benchmarks NAME ...",
+    "playground": "",
+    "campaign": "--config CAMPAIGN",
+    "reproduce": "",
+    "export": "RUN",
+    "plot": "RUN ...",
+    "view": "RUN [RUN]",
+    "health": "RUN ...",
+    "judge": "RUN --judge JUDGE",
+    "highlight": "--input FILE",
+}
+# The dataclasses that a subcommand parses, or one of its actions where those are others, and those that they inherit
+# from. Of a field that two describe, the first counts.
 DATACLASSES = {
     "train": """
         hicra_trl.cli.train.LaunchArguments hicra_trl.data.prompts.DataArguments
@@ -23,16 +42,17 @@ DATACLASSES = {
     """,
     "lexicon": "hicra_trl.cli.lexicon.LexiconArguments hicra_trl.grams.mining.corpus.CorpusArguments",
     "eval": "hicra_trl.evaluation.settings.EvalArguments",
+    **dict.fromkeys(("eval show", "eval compare", "eval push"), ""),
     "playground": "hicra_trl.cli.playground.PlaygroundArguments",
-    "campaign": "hicra_trl.cli.campaign.CampaignArguments hicra_trl.cli.campaign.ShowArguments",
+    "campaign": "hicra_trl.cli.campaign.CampaignArguments",
+    "campaign show": "hicra_trl.cli.campaign.ShowArguments",
     "reproduce": "hicra_trl.cli.reproduce.ReproduceArguments",
     "export": "hicra_trl.cli.export.ExportArguments",
     "plot": "hicra_trl.cli.plot.PlotArguments",
     "view": "hicra_trl.cli.view.ViewArguments",
     "health": "",
-    "judge": """
-        hicra_trl.cli.judge.JudgeArguments hicra_trl.cli.judge.AskArguments hicra_trl.cli.judge.ValidateArguments
-    """,
+    "judge": "hicra_trl.cli.judge.JudgeArguments hicra_trl.cli.judge.AskArguments",
+    "judge validate": "hicra_trl.cli.judge.ValidateArguments hicra_trl.cli.judge.AskArguments",
     "highlight": "hicra_trl.cli.highlight.HighlightArguments",
 }
 # Only `--help_all` shows these of our own fields, and others than these of TRL's and Transformers'.
@@ -62,32 +82,56 @@ class Field:
     text: str
 
 
-def help_page(command: str, everything: bool = False) -> str:
+def help_page(command: str, action: str = "", everything: bool = False) -> str:
     """
     Help on one subcommand.
 
     Args:
         command (`str`):
             Its name.
+        action (`str`, *optional*):
+            One of its actions, such as `show`, for help on that alone.
         everything (`bool`, *optional*, defaults to `False`):
             All fields with all that is said of them, instead of the fields to know with a sentence or two.
 
     Returns:
-        `str`: usage, description and fields.
+        `str`: usage, description, fields, and the recipes that are shipped.
     """
-    shown: dict[str, str] = {}
-    for path in DATACLASSES[command].split():
-        for field in documented(path):
-            ours = path.startswith("hicra_trl.")
-            if everything or (field.name not in FOR_LATER.split() if ours else field.name in TO_KNOW.split()):
-                shown.setdefault(field.name, _entry(field, everything))
     assignments = [node for node in _parse(f"hicra_trl.cli.{command}").body if isinstance(node, ast.Assign)]
     values = {ast.unparse(node.targets[0]): node.value for node in assignments}
     description = ast.literal_eval(values["DESCRIPTION"])
-    if not shown:
-        return f"usage: hicra {command} RUN [RUN ...]\n\n{description}"
-    usage = f"usage: hicra {command} [--config recipe.yaml] [--field value ...]"
-    return "\n".join([usage, "", description, "", "options:", *shown.values()])
+    usage, text = USAGES[command], description
+    # An action has a line of its own in the description: what it takes, and what it does.
+    line = rf"^  hicra {command} ({action} \S.*?)  +(.+(?:\n {{30}}.+)*)"
+    if action.isalpha() and (found := re.search(line, description, re.MULTILINE)):
+        usage, text = found[1], f"{found[2][0].upper()}{' '.join(found[2].split())[1:]}."
+    else:
+        action = ""
+    shown: dict[str, str] = {}
+    for path in DATACLASSES.get(f"{command} {action}", DATACLASSES[command]).split():
+        for field in documented(path):
+            ours = path.startswith("hicra_trl.")
+            of = re.match(r"For `(\w+)`: ", field.text)
+            if (not action or of is None or of[1] == action) and (
+                everything or (field.name not in FOR_LATER.split() if ours else field.name in TO_KNOW.split())
+            ):
+                shown.setdefault(field.name, _entry(field, everything))
+    parts = [f"usage: hicra {command} {usage}".rstrip() + (" [--field value ...]" if shown else ""), "", text]
+    if shown:
+        parts += ["", "options:", *shown.values()]
+    if not action and (recipes := _recipes(command)):
+        parts += ["", "recipes, each as --config FOLDER/NAME from anywhere:", recipes]
+    return "\n".join(parts)
+
+
+def _recipes(command: str) -> str:
+    """The recipes of a subcommand that are shipped, by model."""
+    models: dict[str, list[str]] = {}
+    for name in shipped_recipes() if command in ("train", "eval") else ():
+        model, _, method = name.partition("/")
+        if (model == "eval") == (command == "eval"):
+            models.setdefault(f"  {model}", []).append(method)
+    return labelled({model: ", ".join(methods) for model, methods in models.items()}, _WIDTH) if models else ""
 
 
 def documented(path: str) -> list[Field]:
@@ -151,12 +195,15 @@ def _entry(field: Field, everything: bool) -> str:
     value = field.name.upper()
     if field.kind.startswith("Literal"):
         value = "{" + ",".join(re.findall(r"\w+", field.kind)[1:]) + "}"
+    if field.kind == "bool":
+        value = "true|false"
     shape = "[{}]" if field.kind == "bool" else "{} ..." if field.kind.startswith("list[") else "{}"
     flag = f"  --{field.name} " + shape.format(value)
     sentences = re.split(r"(?<=\.) (?=[A-Z`\"])", field.text)
     text = " ".join(sentences if everything else sentences[:2])
-    if field.default not in (None, "None", "False"):
-        text += " (default: {})".format(field.default.strip('"'))
+    if field.default not in (None, "None", '""', "''"):
+        default = field.default.lower() if field.default in ("True", "False") else field.default.strip("\"'")
+        text += f" (default: {default})"
     first, *more = wrap(_plain(text), _WIDTH - _COLUMN, break_long_words=False, break_on_hyphens=False) or [""]
     # A long flag has its line to itself.
     beside = f"{flag:<{_COLUMN}}" if len(flag) + 2 <= _COLUMN else f"{flag}\n{' ' * _COLUMN}"

@@ -62,14 +62,14 @@ class ValidateArguments(Checked):
 
     Args:
         labels (`str`, *optional*):
-            For `hicra judge validate`: a .jsonl or .parquet file with the columns `prompt`, `completion` and `label`
+            A .jsonl or .parquet file with the columns `prompt`, `completion` and `label`
             (`dummy`, `execution`, `strategy` or `acceptable`), and a `reference` where there is one. The playground's
             `samples.jsonl` is one.
         twice (`bool`, *optional*, defaults to `False`):
-            For `hicra judge validate`: judge a second time, with other seeds, and say how far the judge agrees with
+            Judge a second time, with other seeds, and say how far the judge agrees with
             itself. At temperature 0 only the engine's own noise differs.
         min_kappa (`float`, *optional*, defaults to `0.6`):
-            For `hicra judge validate`: a kappa below is a failure, with exit status 1.
+            A kappa below is a failure, with exit status 1.
     """
 
     labels: Name | None = None

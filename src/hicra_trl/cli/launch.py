@@ -15,6 +15,7 @@ from accelerate.utils import ComputeEnvironment, DistributedType
 
 from ..extras import not_installed
 from ..fields import Count, CountOrZero, Range, check_fields
+from ..terminal import did_you_mean
 from ..training.limits import check_sharding
 from ..training.runs.launch import Engine, Launch
 from .parsing import shipped
@@ -125,6 +126,11 @@ def unknown_to_accelerate(flags: list[str]) -> list[str]:
     return unknown if parsed.training_script == "script" else [*unknown, parsed.training_script]
 
 
+def launch_flags() -> list[str]:
+    """The flags of `accelerate launch`."""
+    return [flag for flag in launch_command_parser()._option_string_actions if flag.startswith("--")]
+
+
 def config_folder() -> Path:
     """The configurations that are shipped."""
     return shipped("accelerate_configs")
@@ -136,7 +142,8 @@ def config_file(name: str) -> Path:
         return Path(name)
     names = sorted(path.stem for path in config_folder().glob("*.yaml"))
     if name not in names:
-        raise ValueError(f"no accelerate config {name!r}: expected the path of a file or one of {', '.join(names)}")
+        expected = f"the path of a file or one of {', '.join(names)}{did_you_mean([name], names)}"
+        raise ValueError(f"no accelerate config {name!r}: expected {expected}")
     return config_folder() / f"{name}.yaml"
 
 

@@ -11,7 +11,7 @@ from ..disk import check_own
 from ..fields import Checked, Count, Name, Range
 from ..grams import Corpus, CorpusArguments, StrategicGrams
 from ..grams.coverage import TOO_COMMON, Coverage, compare, findings, measure
-from ..terminal import table
+from ..terminal import did_you_mean, table
 from .parsing import run_command, stop
 
 
@@ -73,7 +73,8 @@ def run(argv: list[str]) -> int:
     """Runs one action and returns the exit status."""
     action, *rest = argv
     if action not in ACTIONS:
-        stop(PROG, f"unknown action {action!r}, expected one of {', '.join(ACTIONS)}")
+        hint = did_you_mean([action], ACTIONS)
+        stop(PROG, f"unknown action {action!r}, expected one of {', '.join(ACTIONS)}{hint}")
     function, names = ACTIONS[action]
     given = list(takewhile(lambda argument: not argument.startswith("--"), rest))
     least = sum(not name.startswith("[") for name in names)

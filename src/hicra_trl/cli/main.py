@@ -1,10 +1,12 @@
 """The `hicra` command."""
 
 import importlib
+import os
 import sys
 
 from .. import __version__
 from ..extras import EXTRAS, not_installed
+from ..terminal import did_you_mean
 from .help import help_page
 
 
@@ -47,12 +49,17 @@ def main(argv: list[str] | None = None) -> int:
         print(f"hicra-trl {__version__}")
         return 0
     if argv[0] not in COMMANDS:
-        print(f"hicra: unknown command {argv[0]!r}, expected one of {', '.join(COMMANDS)}", file=sys.stderr)
+        names, hint = ", ".join(COMMANDS), did_you_mean(argv[:1], COMMANDS)
+        print(f"hicra: unknown command {argv[0]!r}, expected one of {names}{hint}", file=sys.stderr)
         return 2
     command, *rest = argv
     asked = set(rest) & {"-h", "--help", "--help_all"}
     if asked or (not rest and command not in RUN_BARE):
-        print(help_page(command, everything="--help_all" in asked))
+        try:
+            print(help_page(command, *rest[:1], everything="--help_all" in asked), flush=True)
+        except BrokenPipeError:
+            # Who reads has seen enough, like `head`; Python would flush once more at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     # Imported here: help must not wait for torch.
     try:

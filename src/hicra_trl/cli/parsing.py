@@ -1,12 +1,15 @@
 """Parsing as every subcommand does it: dataclasses, a YAML recipe, overrides; one line for wrong input."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
+
+from ..terminal import did_you_mean
 
 
 def stop(prog: str, message: object) -> NoReturn:
@@ -36,6 +39,12 @@ def shipped(name: str) -> Path:
     return inside if inside.is_dir() else package.parents[1] / name
 
 
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that are shipped, such as `playground/hicra`."""
+    folder = shipped("recipes")
+    return sorted(file.relative_to(folder).with_suffix("").as_posix() for file in folder.glob("*/*.yaml"))
+
+
 def with_recipe_file(argv: list[str]) -> list[str]:
     """
     Arguments with the file of the recipe behind `--config`: as it is named, or else the package's own recipe of that
@@ -51,9 +60,13 @@ def with_recipe_file(argv: list[str]) -> list[str]:
         raise ValueError("--config needs the path of a YAML recipe")
     file = Path(argv[at])
     if not file.is_file():
-        file = shipped("recipes") / f"{argv[at].removeprefix('recipes/').removesuffix('.yaml')}.yaml"
-    if not file.is_file():
-        raise ValueError(f"no recipe at {argv[at]}: expected a file, or one of the package's, like playground/hicra")
+        name = argv[at].removeprefix("recipes/").removesuffix(".yaml")
+        if name not in (known := shipped_recipes()):
+            raise ValueError(
+                f"no recipe at {argv[at]}: expected a file, or one of the package's, like playground/hicra, which "
+                f"'hicra train --help' lists{did_you_mean([name], known)}"
+            )
+        file = shipped("recipes") / f"{name}.yaml"
     return [*argv[:at], str(file), *argv[at + 1 :]]
 
 
@@ -81,9 +94,21 @@ def parse(
     except (TypeError, KeyError) as error:  # of a dataclass that is not ours
         stop(prog, f"a field holds a value of another type than it takes ({type(error).__name__}: {error})")
     if from_recipe:
-        names = ", ".join(flag.removeprefix("--") for flag in from_recipe[::2])
-        stop(prog, f"the recipe has fields that are not known: {names}")
+        names = [flag.removeprefix("--") for flag in from_recipe[::2]]
+        hint = did_you_mean(names, field_names(types))
+        stop(prog, f"the recipe has fields that are not known: {', '.join(names)}{hint}")
     return (*parsed, remaining)
+
+
+def field_names(types: Sequence[Any]) -> list[str]:
+    """The fields that dataclasses take."""
+    return [field.name for kind in types for field in fields(kind) if field.init]
+
+
+def unknown_arguments(arguments: Sequence[str], types: Sequence[Any], flags: Iterable[str] = ()) -> str:
+    """The message on arguments that are neither fields of the dataclasses nor of the other flags."""
+    known = [*(f"--{name}" for name in field_names(types)), *flags]
+    return f"unknown arguments: {' '.join(arguments)}{did_you_mean(arguments, known)}"
 
 
 def check_keys(recipe: str) -> None:
@@ -129,7 +154,7 @@ def run_command(
     """
     *parsed, remaining = parse(types, argv, prog, defaults)
     if remaining:
-        stop(prog, f"unknown arguments: {' '.join(remaining)}")
+        stop(prog, unknown_arguments(remaining, types))
     try:
         return function(*parsed) or 0
     except (ValueError, OSError) as error:

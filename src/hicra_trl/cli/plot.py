@@ -63,14 +63,15 @@ def plot(folders: list[str], args: PlotArguments) -> None:
     from ..analysis.figures import FIGURES, write_figures
     from ..analysis.runs import read_runs
     from ..dynamics.curves import FORMATS
-    from ..terminal import say
+    from ..terminal import did_you_mean, say
     from ..training.runs.files import HEALTH_FILE
 
     if not folders:
         raise ValueError("expected the folders of runs in front of any --field, got none")
     for name, chosen, known in (("figures", args.figures, FIGURES), ("formats", args.formats, FORMATS)):
         if unknown := [one for one in chosen if one not in known]:
-            raise ValueError(f"{name} must be among {', '.join(known)}, got {unknown[0]!r}")
+            hint = did_you_mean(unknown, known)
+            raise ValueError(f"{name} must be among {', '.join(known)}, got {unknown[0]!r}{hint}")
     runs = read_runs(folders)
     output = Path(args.output) if args.output else default_output(folders)
     files, missing = write_figures(runs, args.figures, output, args.formats)

@@ -28,8 +28,8 @@ from ..training.runs.launch import Launch, check_checkpoint, launch_environment
 from ..training.runs.manifest import is_finished, launch_record, read_manifest, recipe_environment
 from ..training.runs.processes import run_processes
 from ..training.runs.resume import resume_arguments
-from .launch import check_engine, config_file, launch_arguments, read_launch, unknown_to_accelerate
-from .parsing import one_line_parser, separated, stop, with_recipe_file
+from .launch import check_engine, config_file, launch_arguments, launch_flags, read_launch, unknown_to_accelerate
+from .parsing import one_line_parser, separated, stop, unknown_arguments, with_recipe_file
 from .parsing import parse as parse_fields
 
 
@@ -127,7 +127,8 @@ def parse(argv: list[str], prog: str = PROG) -> Job:
         run_args.reward_funcs = [beside(name, folder) for name in run_args.reward_funcs]
     check_fields(model_args, LIMITS)
     if unknown := unknown_to_accelerate(flags):
-        raise ValueError(f"unknown arguments: {' '.join(unknown)}")
+        types = (LaunchArguments, RunArguments, Settings, ModelConfig)
+        raise ValueError(unknown_arguments(unknown, types, launch_flags()))
     arguments = launch_arguments(run_args.accelerate_config, flags)
     asked_for = read_launch(arguments)
     given = _given(argv)
@@ -151,6 +152,7 @@ def parse(argv: list[str], prog: str = PROG) -> Job:
 
 def resolve(job: Job) -> Job:
     """The job with the paths of what its names stand for, made where need be, and a GGUF file on the Hub pinned."""
+    preflight.check_names(job.run_args, job.config, job.model_args)
     model, data = job.model_args.model_name_or_path, job.run_args.dataset_name
     if is_gguf(str(model)) and not job.asked.dry_run:
         commit = commit_of(find_gguf(str(model), job.model_args.model_revision)) or job.model_args.model_revision

@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow.parquet as pq
 from datasets import Dataset, Image, List, concatenate_datasets, load_dataset
 from datasets.exceptions import DatasetGenerationError
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from pyarrow import ArrowException
 
 from ..terminal import one_line
@@ -162,9 +164,21 @@ def read_rows(
         if config is not None:
             raise ValueError(f"{name} is a file and has no configuration {config!r}: expected none")
         return _load(name, builder, split=split or "train", data_files=name)
-    if file.suffix in _BUILDERS and not file.is_dir():
-        raise ValueError(f"no dataset file at {name}")
+    check_there(name)
     return _load(name, name, name=config, split=split, revision=revision)
+
+
+def check_there(name: str) -> None:
+    """Raises `ValueError` if a dataset is not here, and its name is none that one on the Hub can have."""
+    file = Path(name)
+    if file.exists():
+        return
+    try:
+        if file.suffix not in (*_BUILDERS, ".gz"):
+            return validate_repo_id(name)
+    except HFValidationError:
+        pass
+    raise ValueError(f"no dataset file at {name}")
 
 
 def read_folder(folder: Path, split: str) -> Dataset:

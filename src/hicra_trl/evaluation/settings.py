@@ -92,7 +92,8 @@ class EvalArguments(Checked):
         output_dir (`str`, *optional*, defaults to `"runs/eval"`):
             Folder of samples and results. The same command goes on with what is there.
         dry_run (`bool`, *optional*, defaults to `False`):
-            Print the plan and the first prompt, and stop.
+            Print the plan and the first prompt, and stop. It reads the benchmarks and the tokenizer, from the Hub
+            where they are not here, and no weights.
         push_to_hub (`str`, *optional*):
             Add the results to this model on the Hub, `user/name`.
 

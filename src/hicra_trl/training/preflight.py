@@ -12,7 +12,8 @@ import torch
 import transformers
 from datasets import Dataset
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HTTPError
+from huggingface_hub.errors import HFValidationError, HTTPError
+from huggingface_hub.utils import validate_repo_id
 from jinja2 import TemplateError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTokenizerBase, Trainer
@@ -20,9 +21,10 @@ from transformers.integrations import get_reporting_integration_callbacks
 from transformers.utils import CONFIG_NAME
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
+from ..data.rows import check_there
 from ..disk import from_pretrained
 from ..extras import not_installed
-from ..gguf import plain_model
+from ..gguf import is_gguf, plain_model
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..terminal import first_line
 from .arguments import RunArguments
@@ -98,6 +100,21 @@ def check(
     if config.push_to_hub and not is_dry:
         check_repository(config)
     return checkpoint
+
+
+def check_names(run_args: RunArguments, config: HICRAConfig, model_args: ModelConfig) -> None:
+    """Raises `ValueError` for a file or folder that the recipe names and that is not here; of the Hub all may be."""
+    unseen = [run_args.held_out_dataset_name, run_args.eval_dataset_name if config.eval_strategy != "no" else None]
+    for name in filter(None, [*(run_args.dataset_path or run_args.dataset_names), *unseen]):
+        check_there(name)
+    for name in run_args.decontaminate:
+        check_there(name if Path(name).exists() else name.partition(":")[0])
+    name = str(model_args.model_name_or_path)
+    try:
+        if not Path(name).exists() and not is_gguf(name):
+            validate_repo_id(name)
+    except HFValidationError as error:
+        raise ValueError(f"no model at {name}: expected a folder, or a model on the Hub as user/name") from error
 
 
 def check_packages(config: HICRAConfig, model_args: ModelConfig, is_dry: bool) -> None:

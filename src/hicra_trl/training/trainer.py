@@ -11,38 +11,17 @@ from transformers import PreTrainedModel
 from trl.trainer.utils import get_config_model_id
 
 from ..dynamics import DynamicsMeter
-from ..dynamics.curves import draw, save
-from ..dynamics.logged import DYNAMICS, logged, method_name
 from ..grams import PlanningTokenLabeler, StrategicGrams
 from ..paper import PAPER_CITATION
 from .assigner import CreditAssigner
+from .card import complete_card
 from .config import HICRAConfig
 from .gram_outcomes import GramOutcomesRecorder
-from .runs.files import CARD_FIGURE, LEXICON_FOLDER
+from .runs.files import LEXICON_FOLDER
 from .runs.lexicon import check_same_lexicon
 from .sampling.rollouts import RolloutTrainer
 from .token_record import TokenRecorder
 from .upstream.token_advantages import check_token_advantages
-
-
-_CREDITED = {
-    "planning": "The advantage of planning tokens was raised by alpha = {alpha} times its magnitude.",
-    "asymmetric": "The advantage of planning tokens was raised by alpha = {alpha} times its magnitude in completions "
-    "above the mean of their group, and by {alpha_below} times in those below.",
-    "outcome": "The advantage of a strategic gram's tokens was raised by up to alpha = {alpha} times its magnitude "
-    "where the gram goes along with right answers, and lowered where it goes along with wrong ones.",
-    "plan": "To the advantage of a strategic gram's tokens up to alpha = {alpha} times the batch's root mean square "
-    "advantage was added where the gram goes along with right answers, and taken where it goes along with wrong ones.",
-    **{
-        name: f"The advantage of {which}, in each completion as many as it has planning tokens, was raised by alpha = "
-        "{alpha} times its magnitude."
-        for name, which in {
-            "random": "random tokens",
-            "high_entropy": "the tokens of highest entropy",
-            "execution": "the tokens of lowest entropy outside of planning",
-        }.items()
-    },
-}
 
 
 class HICRATrainer(RolloutTrainer):
@@ -215,29 +194,15 @@ class HICRATrainer(RolloutTrainer):
             self._credit.restore(state["credit"])
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """Writes TRL's model card with a section on the credit assignment; after training, with a figure of it."""
+        """Writes TRL's model card with the credit, the settings and the numbers; after training, with a figure."""
         super().create_model_card(*args, **kwargs)
-        if not self.is_world_process_zero():
-            return
-        grams, config, marker = self.labeler.grams, self.args, "### Framework versions"
-        credited = f"Credit was given by `{config.credit}`, alpha = {config.alpha}."
-        if config.credit in _CREDITED:
-            credited = _CREDITED[config.credit].format(alpha=config.alpha, alpha_below=config.alpha_below or 0)
-        section = (
-            "## Hierarchy-aware credit assignment\n\n"
-            f"{credited} Planning tokens are those inside one of {len(grams)} strategic grams (fingerprint "
-            f"`{grams.fingerprint}`, saved in `strategic_grams/`).\n\n"
-        )
-        panels, _ = logged(DYNAMICS, {method_name(vars(config)): {str(config.seed): self.state.log_history}})
-        if panels and not self.is_in_train:
-            save(draw(panels), Path(config.output_dir, CARD_FIGURE), "hicra train")
-            section += f"![What training changed: entropies, accuracy and length over steps]({CARD_FIGURE})\n\n"
-        path = Path(config.output_dir, "README.md")
-        card = ModelCard.load(path)
-        card.text = card.text.replace(marker, section + marker)
-        # What TRL writes for a model that is not on the Hub.
-        card.text = card.text.replace('model="None"', f'model="{config.output_dir}"')
-        card.save(path)
+        if self.is_world_process_zero():
+            path = Path(self.args.output_dir, "README.md")
+            card, row = ModelCard.load(path), next(iter(self.train_dataset))
+            prompt = None if {"image", "images"} & row.keys() else row["prompt"]
+            base, logs = get_config_model_id(self.model.config), self.state.log_history
+            complete_card(card, self.args, self.labeler.grams, logs, base, prompt, not self.is_in_train)
+            card.save(path)
 
 
 def _own_tokens(batch: dict[str, Any]) -> torch.Tensor:

@@ -89,6 +89,23 @@ def test_what_the_credit_moves_is_said(grams):
     assert "moved" not in lines(grams, ONE_GPU, alpha=0.0)
 
 
+@pytest.mark.parametrize(
+    ("fields", "warning"),
+    [
+        ({"save_steps": 5}, None),
+        ({"save_steps": 0.5}, None),
+        ({"save_strategy": "epoch"}, None),
+        ({"max_steps": -1, "save_steps": 500}, None),
+        ({"save_steps": 10}, "no checkpoint before the end (save_steps: 10 steps, max_steps: 10)"),
+        ({"save_strategy": "no", "save_steps": 5}, "no checkpoint before the end (save_steps: no, max_steps: 10)"),
+        ({"save_steps": 5, "gradient_accumulation_steps": 1}, "2 prompts in a step: expected 4 or more"),
+    ],
+)
+def test_what_is_rarely_meant_is_warned_of(grams, fields, warning):
+    said = lines(grams, TWO_NODES, **fields).get("warning")
+    assert said is None if warning is None else said.startswith(warning)
+
+
 @pytest.mark.parametrize("data", ["sums", "playground", "orders"])
 def test_what_is_made_here_is_not_downloaded(data, grams):
     assert lines(grams, ONE_GPU, data=data)["download"] == "Qwen/Qwen2.5-7B (15.2 GB)"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from ...terminal import did_you_mean
 from .catalog import BENCHMARKS, Benchmark
 
 
@@ -86,7 +87,7 @@ def _benchmark(name: str, values: dict[str, str]) -> Benchmark:
     if not values.get("dataset"):
         raise ValueError(
             f"unknown benchmark {name!r}: expected one of {', '.join(BENCHMARKS)}, or an override "
-            f"{name}.dataset=FILE_OR_HUB_ID"
+            f"{name}.dataset=FILE_OR_HUB_ID{did_you_mean([name], BENCHMARKS)}"
         )
     if not _NAME.fullmatch(name):
         raise ValueError(f"the name of a benchmark may have letters, digits, '-' and '_', got {name!r}")
@@ -96,7 +97,8 @@ def _benchmark(name: str, values: dict[str, str]) -> Benchmark:
 def _parse(name: str, values: Mapping[str, str]) -> dict[str, Any]:
     for field in values:
         if field not in _FIELDS:
-            raise ValueError(f"{name} has no field {field!r}: expected one of {', '.join(_FIELDS)}")
+            hint = did_you_mean([field], _FIELDS)
+            raise ValueError(f"{name} has no field {field!r}: expected one of {', '.join(_FIELDS)}{hint}")
     return {field: _value(f"{name}.{field}", _TYPES[field], text) for field, text in values.items()}
 
 

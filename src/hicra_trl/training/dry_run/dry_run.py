@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 from transformers import IntervalStrategy
+from transformers.trainer_utils import SaveStrategy
 from trl import ModelConfig
 
 from ...data.paper_datasets import REPOSITORIES
@@ -20,6 +21,8 @@ from .fit import memory_lines
 
 # Names of what `hicra train` makes itself.
 _MADE_HERE = ("playground", "orders", "sums")
+# A step of fewer prompts is warned of.
+FEW_PROMPTS = 4
 _CREDIT = {
     "planning": "planning tokens",
     "asymmetric": "planning tokens, by {alpha_below} below the mean of their group",
@@ -70,6 +73,7 @@ def plan(
         "download": _download(run_args, model_args, architecture),
         "output": f"{config.output_dir}{_there(config)}, {pushed}",
         **memory,
+        **_warnings(config),
     }
     return f"{labelled(lines, width=119)}\n\nset by the recipe and the command line:\n{yaml.safe_dump(given)}"
 
@@ -104,6 +108,30 @@ def _there(config: HICRAConfig) -> str:
     """What is in the folder of the output already, and is not gone on from."""
     there = [] if config.resume_from_checkpoint else checkpoints(config.output_dir)
     return f" (there already: {there[0].name}; a run would begin in another folder)" if there else ""
+
+
+def _warnings(config: HICRAConfig) -> dict[str, str]:
+    """What a run may well do, and is rarely meant to."""
+    found = []
+    strategy, steps = SaveStrategy(config.save_strategy), config.max_steps
+    # Below 1, save_steps is a share of the run.
+    if strategy == SaveStrategy.NO or (strategy == SaveStrategy.STEPS and 0 < steps <= config.save_steps):
+        every = "no" if strategy == SaveStrategy.NO else f"{config.save_steps:g} steps"
+        found.append(
+            f"no checkpoint before the end (save_steps: {every}, max_steps: {steps}): once stopped, a run begins anew"
+        )
+    prompts = _per_step(config) / config.num_generations
+    if prompts < FEW_PROMPTS:
+        found.append(
+            f"{prompts:g} prompt{'s' * (prompts != 1)} in a step: expected {FEW_PROMPTS} or more for a step that "
+            "follows more than a problem's luck (completions_per_step, or gradient_accumulation_steps)"
+        )
+    return {"warning": "\n".join(found)} if found else {}
+
+
+def _per_step(config: HICRAConfig) -> int:
+    """Completions of an optimizer step, over all processes."""
+    return config.world_size * config.per_device_train_batch_size * config.gradient_accumulation_steps
 
 
 def _data(run_args: RunArguments) -> dict[str, str]:
@@ -158,7 +186,7 @@ def _machines(launch: Launch) -> str:
 
 
 def _batch(config: HICRAConfig) -> dict[str, str]:
-    per_step = config.world_size * config.per_device_train_batch_size * config.gradient_accumulation_steps
+    per_step = _per_step(config)
     per_generation, group = config.generation_batch_size, config.num_generations
     updates = per_generation / per_step
     share = f"{updates:g} steps for each generation" if updates >= 1 else f"{1 / updates:g} generations for each step"
