@@ -13,6 +13,7 @@ from ..disk import check_own, write_whole
 from ..dynamics.curves import Panel, legend, to_svgs
 
 
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _NAME = ' class="name"'
 # The markers of curves, as characters.
 _MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✕"}
@@ -31,7 +32,7 @@ def page(title: str, body: str, footer: str = "") -> str:
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         # The content is a model's: nothing in it may run or be fetched, whatever it looks like.
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         f'<link rel="icon" href="data:,">\n<style>\n{style("page.css")}</style>\n</head>\n<body>\n'
         f"<main>\n{body}\n</main>\n{footer}\n</body>\n</html>\n"
     )
