@@ -14,7 +14,8 @@ from ..dynamics.curves import Panel, legend, to_svgs
 
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-_NAME = ' class="name"'
+# A column with a cell of more characters is prose, which is broken into lines; numbers are not.
+_LONG = 40
 # The markers of curves, as characters.
 _MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✕"}
 
@@ -52,14 +53,16 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: st
         names (`int`, *optional*, defaults to `1`):
             How many columns, from the left, name what the others say something about.
     """
+    says = [any(len(row[i]) > _LONG for row in rows) for i in range(len(header))]
+    kinds = [" ".join(["name"] * (i < names) + ["says"] * says[i]) for i in range(len(header))]
+    marks = [f' class="{kind}"' if kind else "" for kind in kinds]
     head = "".join(
-        f'<th scope="col"{_NAME * (i < names)}>{escape(cell)}</th>' if cell else "<td></td>"
-        for i, cell in enumerate(header)
+        f'<th scope="col"{mark}>{escape(cell)}</th>' if cell else "<td></td>" for cell, mark in zip(header, marks)
     )
     body = "".join(
         "<tr>"
-        + "".join(f'<th scope="row"{_NAME}>{escape(cell)}</th>' for cell in row[:names])
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[names:])
+        + "".join(f'<th scope="row"{mark}>{escape(cell)}</th>' for cell, mark in zip(row[:names], marks))
+        + "".join(f"<td{mark}>{escape(cell)}</td>" for cell, mark in zip(row[names:], marks[names:]))
         + "</tr>\n"
         for row in rows
     )
