@@ -68,7 +68,7 @@ def test_a_run_that_is_not_finished_is_said_with_its_last_words(campaign, tmp_pa
     assert "9 of 10 runs finished" in found.text()
     assert found.to_json()["unfinished"] == ["hicra-seed5"]
     page = found.write_page(tmp_path / "report.html").read_text()
-    assert found.warnings[0] in page and page.count("<svg") == 1 and "<script" not in page
+    assert found.warnings[0] in page and "<svg" in page and "<script" not in page
 
 
 def test_json_has_what_the_tables_have(campaign):

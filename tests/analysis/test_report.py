@@ -24,7 +24,7 @@ def test_the_report_is_one_file_that_escapes_what_models_wrote(runs, tmp_path):
         "20.0 %",
         "50.0 +- 0.0 %",
         "Semantic entropy",
-        "<td>strategy: gave up</td><td>70.0 %</td><td>40.0 +- 0.0 %</td>",
+        ">strategy: gave up</th><td>70.0 %</td><td>40.0 +- 0.0 %</td>",
         "<svg",
     ):
         assert expected in html

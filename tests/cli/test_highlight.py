@@ -64,7 +64,7 @@ def test_samples_of_an_evaluation_and_completions_of_a_run_are_read(folder):
     pd.DataFrame({"completion": ["So"], "step": [3], "advantage": [None], "x": [[1.0]]}).to_parquet("c.parquet")
     for name, heading in (("s.jsonl", "item 7, index 1"), ("c.parquet", "step 3")):
         assert run(["--input", name]) == 0
-        assert f"<h3>{heading}</h3>" in (folder / name).with_suffix(".html").read_text()
+        assert f"<h2>{heading}</h2>" in (folder / name).with_suffix(".html").read_text()
 
 
 def test_completions_of_a_run_with_a_token_record_are_marked_by_its_tokens(folder, capsys):

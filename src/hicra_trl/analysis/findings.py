@@ -128,14 +128,18 @@ class Findings:
     def write_page(self, path: str | Path) -> Path:
         """Writes the tables and the curves, a thin line a seed, as one HTML file; returns its path."""
         runs = {name: {str(seed): run for seed, run in of.items()} for name, of in self.campaign.runs.items() if of}
-        body = [f"<h1>{escape(str(self.campaign.folder))}</h1>", f'<p class="lead">{escape(self._state())}</p>']
+        body = [
+            f"<h1>Campaign {escape(self.campaign.folder.resolve().name)}</h1>",
+            f'<p class="lead">{escape(self._state())}</p>',
+        ]
         body += [f"<p>{escape(line)}</p>" for line in self.warnings]
-        for title, rows, note in self._tables():
-            names = 2 if "condition" in rows[0] else 1
-            body += [f"<h2>{escape(title)}</h2>", html_table(rows[0], rows[1:], note, names)]
+        *asked, (title, others, others_note) = self._tables()
+        body += [f"<h2>{escape(of)}</h2>\n{html_table(rows[0], rows[1:], note)}" for of, rows, note in asked]
         if panels := methods(runs, {}):
             note = "A thin line a seed, their mean on top, from three seeds on with its 95 % interval."
             body += ["<h2>Learning curves</h2>", html_figure(panels, note)]
+        table_of_others = html_table(others[0], others[1:], others_note, names=2)
+        body.append(f"<h2>{escape(title)}</h2>\n<details><summary>Show them</summary>\n{table_of_others}\n</details>")
         shown = {str(run.folder): origin(run.manifest) for of in runs.values() for run in of.values()}
         return write(path, "HICRA campaign", "\n".join(body), runs=shown)
 

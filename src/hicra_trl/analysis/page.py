@@ -13,7 +13,9 @@ from ..disk import check_own, write_whole
 from ..dynamics.curves import Panel, legend, to_svgs
 
 
-_NAME = ' class="name"'
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+# A column with a cell of more characters is prose, which is broken into lines; numbers are not.
+_LONG = 40
 # The markers of curves, as characters.
 _MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✕"}
 
@@ -31,7 +33,7 @@ def page(title: str, body: str, footer: str = "") -> str:
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         # The content is a model's: nothing in it may run or be fetched, whatever it looks like.
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         f'<link rel="icon" href="data:,">\n<style>\n{style("page.css")}</style>\n</head>\n<body>\n'
         f"<main>\n{body}\n</main>\n{footer}\n</body>\n</html>\n"
     )
@@ -51,14 +53,16 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: st
         names (`int`, *optional*, defaults to `1`):
             How many columns, from the left, name what the others say something about.
     """
+    says = [any(len(row[i]) > _LONG for row in rows) for i in range(len(header))]
+    kinds = [" ".join(["name"] * (i < names) + ["says"] * says[i]) for i in range(len(header))]
+    marks = [f' class="{kind}"' if kind else "" for kind in kinds]
     head = "".join(
-        f'<th scope="col"{_NAME * (i < names)}>{escape(cell)}</th>' if cell else "<td></td>"
-        for i, cell in enumerate(header)
+        f'<th scope="col"{mark}>{escape(cell)}</th>' if cell else "<td></td>" for cell, mark in zip(header, marks)
     )
     body = "".join(
         "<tr>"
-        + "".join(f'<th scope="row"{_NAME}>{escape(cell)}</th>' for cell in row[:names])
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[names:])
+        + "".join(f'<th scope="row"{mark}>{escape(cell)}</th>' for cell, mark in zip(row[:names], marks))
+        + "".join(f"<td{mark}>{escape(cell)}</td>" for cell, mark in zip(row[names:], marks[names:]))
         + "</tr>\n"
         for row in rows
     )

@@ -29,7 +29,8 @@ _PANELS = {
     "Semantic entropy": "How many different strategic grams are in use, and how evenly; rises while strategies are "
     "explored. More is exploration, not success.",
     "Conditional entropy": "The same of what follows each gram: the ways in which one strategy is carried out.",
-    "Accuracy": "Held out: on problems that no training saw. Training: on those of the step, while the model learns.",
+    "Accuracy": "Held out: on problems that no training saw. Training: on those of the steps since the last point. "
+    "The table above is of new samples, so that it differs a little from the last point.",
     "Length": "Tokens of a completion; neither direction is good by itself.",
 }
 

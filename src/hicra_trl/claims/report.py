@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..analysis.page import html_table, write
+from ..analysis.page import html_figure, html_table, write
 from ..disk import check_own, write_whole
-from ..dynamics.curves import Line, Panel, draw, save, to_svg
+from ..dynamics.curves import Line, Panel, draw, save
 from ..dynamics.statistics import mean_and_interval
 from ..evaluation.statistics.comparison import holm
 from ..evaluation.statistics.intervals import LEVEL
@@ -281,7 +281,7 @@ def write_page(result: Result, path: Path) -> Path:
     body = []
     for kind, content in blocks(result):
         if kind == "figure":
-            body.append(to_svg(draw(content[1])))
+            body.append(html_figure(content[1], content[0]))
         elif kind == "table":
             body.append(html_table(content[0], content[1:]))
         elif kind == "text":

@@ -95,7 +95,7 @@ def highlight(args: HighlightArguments) -> None:
         if found and found[0].header.lexicon == grams.fingerprint:
             row, high = found
             credited = row.credited[row.planning & row.own]
-            gets = f", its planning tokens {credited.mean():+.3f}" if len(credited) else ""
+            gets = f", of its planning tokens {credited.mean():+.3f}" if len(credited) else ""
             blocks.append(token_block(shown.heading + gets, row, high, level))
             colored += 1
         else:

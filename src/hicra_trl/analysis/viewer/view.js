@@ -135,13 +135,13 @@ class Pane {
     this.place = make("span", { className: "meta" });
     this.when = make("select", { ariaLabel: "Where this problem occurs" });
     this.meta = make("p", { className: "meta" });
-    this.prompt = make("pre");
+    this.prompt = make("pre", { tabIndex: 0, ariaLabel: "Prompt", role: "group" });
     this.labels = make("ol");
     this.canvas = make("canvas", { role: "img", ariaLabel: "What the tokens below are and got, as strips" });
     this.says = make("p", { className: "says", role: "status" });
     this.tokens = make("pre", { className: "tokens", role: "group", ariaLabel: `Completion of ${run.name}` });
     this.body = make("div", {},
-      make("nav", { ariaLabel: "Group" }, this.previous, this.place, this.next, this.when), this.meta,
+      make("nav", { ariaLabel: `Group of ${run.name}` }, this.previous, this.place, this.next, this.when), this.meta,
       make("details", { className: "prompt", open: true }, make("summary", {}, "Prompt"), this.prompt),
       make("div", { className: "deck" }, make("div", { className: "strips" }, this.labels, this.canvas), this.says),
       this.tokens);
