@@ -55,6 +55,13 @@ def test_no_page_loads_from_another_host(site):
         assert not [place for place in loaded if re.match("(https?:)?//", place)], file
 
 
+def test_lists_and_blocks_are_read_as_on_github(site):
+    for file in site.rglob("index.html"):
+        text = re.sub(r"<(pre|code)\b.*?</\1>", "", file.read_text(), flags=re.DOTALL)
+        for paragraph in re.findall(r"<p>(.*?)</p>", text, re.DOTALL):
+            assert not re.search(r"\n\s*(\*|-|\d+\.) |```|\n\|", paragraph), f"{file}: {paragraph[:300]}"
+
+
 def test_every_field_of_every_recipe_is_explained(site):
     page = unescape(re.sub("<[^>]+>", " ", (site / "reference/fields/index.html").read_text()))
     for recipe in REPOSITORY.glob("recipes/*/*.yaml"):
