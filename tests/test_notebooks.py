@@ -23,7 +23,7 @@ def read(name):
 
 
 def execute(name, folder, **values):
-    """The notebook with what it printed, run in `folder`, with other values for the variables that a cell begins with."""
+    """The notebook with what it prints, run in `folder`; a cell that begins with a variable gets other values."""
     notebook = read(name)
     for cell in notebook.cells:
         if values and cell.source.startswith(next(iter(values))):
