@@ -59,7 +59,7 @@ class Numbers:
     def moved(self, name: str, sign: int) -> float | None:
         """The step at which it has gone most of its way up (1) or down (-1); `None` if it ends on the other side."""
         way = self.end(name) - self.start(name)
-        if sign * way <= 0:
+        if not sign * way > 0:
             return None
         values, half = self.values(name), _WINDOW // 2
         means = (values[max(0, i - half) : i + half + 1].mean() for i in range(len(values)))
@@ -169,7 +169,7 @@ def verdict(name: str, measured: Mapping[str, Mapping[str, Values]], planned: Se
         name (`str`):
             Of the claim.
         measured (`Mapping[str, Mapping[str, Values]]`):
-            By base and part, one number a seed: from [`measure`], or of [`foundation`] and C10 as one base.
+            By base and part, one number a seed; of C9 and C10, which are of no single base, under an empty name.
         planned (`Sequence[str]`):
             The bases whose mean counts.
     """
@@ -227,13 +227,15 @@ def _phases(runs: Runs) -> dict[str, Values]:
 
 
 def rank_correlation(run: Numbers) -> float:
-    """Of accuracy, and the mean semantic entropy since the evaluation before; NaN where one of them is constant."""
+    """Of accuracy, and the mean semantic entropy since the evaluation before; NaN where one is constant or short."""
     steps = [0.0, *(step for step, _ in run.curves["accuracy"])]
     between = [
         [value for step, value in run.curves["semantic_entropy"] if first < step <= last]
         for first, last in pairwise(steps)
     ]
     pairs = [(value, fmean(logged)) for (_, value), logged in zip(run.curves["accuracy"], between) if logged]
+    if len(pairs) < 3:
+        return float("nan")
     with np.errstate(invalid="ignore"):
         return float(np.corrcoef(*map(_ranks, zip(*pairs)))[0, 1])
 
@@ -263,7 +265,7 @@ def _regularization(runs: Runs) -> dict[str, Values]:
 
 def effect_size(a: np.ndarray, b: np.ndarray) -> float:
     """
-    Cohen's d of two curves' values; NaN where neither spreads.
+    Cohen's d of two curves' values; NaN where they differ and neither spreads.
 
     Example:
 
@@ -272,8 +274,9 @@ def effect_size(a: np.ndarray, b: np.ndarray) -> float:
     1.0
     ```
     """
-    spread = ((a.var(ddof=1) + b.var(ddof=1)) / 2) ** 0.5
-    return float((a.mean() - b.mean()) / spread) if spread else float("nan")
+    difference, spread = float(a.mean() - b.mean()), float((a.var(ddof=1) + b.var(ddof=1)) / 2) ** 0.5
+    # What has come to its end in both tells nothing.
+    return difference / spread if spread else 0.0 if difference == 0 else float("nan")
 
 
 def _telling(runs: Runs) -> dict[str, Values]:
