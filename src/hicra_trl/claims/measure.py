@@ -50,9 +50,7 @@ def measure(plan: Planned, folder: Path) -> dict[str, dict[int, Numbers]]:
             Of all campaigns.
     """
     found: dict[str, dict[int, Numbers]] = {name: {} for name in plan.conditions}
-    runs = Campaign(folder / plan.name, plan.conditions, plan.seeds, []).runs
-    entries = [(name, seed, run) for name, seeds in runs.items() for seed, run in seeds.items()]
-    for name, seed, run in tqdm(entries, desc=f"Judging {plan.name}", disable=None, leave=False):
+    for name, seed, run in tqdm(_runs(plan, folder), desc=f"Judging {plan.name}", disable=None, leave=False):
         file = run.folder.with_name(f"{run.folder.name}.numbers.json")
         mark = {"claims": claims_hash(), "finished": run.manifest["finished"]}
         kept = read_mapping(file) if file.is_file() else {}
@@ -119,18 +117,29 @@ def target(base: Path, folder: Path) -> tuple[dict[str, dict[int, float]], str]:
     return {name: dict(enumerate(values)) for name, values in kept["checks"].items()}, kept["text"]
 
 
-def cost(plans: Mapping[str, Planned], folder: Path) -> tuple[list[list[str]], dict[str, str]]:
-    """A table of what the finished runs took, and the versions that trained them."""
-    rows, versions = [["", "runs finished", "minutes of a run", "hours in all"]], dict[str, str]()
+def cost(plans: Mapping[str, Planned], folder: Path) -> tuple[list[list[str]], dict[str, str], list[str]]:
+    """A table of what the finished runs took, the versions that trained them, and what makes them unlike."""
+    rows, versions, notes = [["", "runs finished", "minutes of a run", "hours in all"]], dict[str, str](), list[str]()
     for name, plan in plans.items():
-        runs = Campaign(folder / name, plan.conditions, plan.seeds, []).runs
-        manifests = [run.manifest for seeds in runs.values() for run in seeds.values()]
-        took = [_seconds(of) / 60 for of in manifests]
-        rows.append([name, str(len(took)), f"{fmean(took):.1f}" if took else "", f"{sum(took) / 60:.1f}"])
-        versions |= {k: v for of in manifests for k, v in {"python": of["python"], **of["versions"]}.items()}
-    return rows, versions
+        runs = [run for _, _, run in _runs(plan, folder)]
+        # Of a run that was stopped, nobody knows how long it stood still.
+        took = [_minutes(run.manifest) for run in runs if not run.manifest["resumed"]]
+        rows.append([name, str(len(runs)), f"{fmean(took):.1f}" if took else "", f"{sum(took) / 60:.1f}"])
+        versions |= {
+            k: v for run in runs for k, v in {"python": run.manifest["python"], **run.manifest["versions"]}.items()
+        }
+        for what in ("model", "data"):
+            if len(found := {str(run.settings[what]) for run in runs}) > 1:
+                notes.append(f"Runs of {name} began with different {what}: {', '.join(sorted(found))}")
+    return rows, versions, notes
 
 
-def _seconds(manifest: Mapping[str, str]) -> float:
+def _runs(plan: Planned, folder: Path) -> list[tuple[str, int, Run]]:
+    """Those that are finished."""
+    runs = Campaign(folder / plan.name, plan.conditions, plan.seeds, []).runs
+    return [(name, seed, run) for name, seeds in runs.items() for seed, run in seeds.items()]
+
+
+def _minutes(manifest: Mapping[str, str]) -> float:
     began, ended = (datetime.fromisoformat(manifest[key]) for key in ("started", "finished"))
-    return (ended - began).total_seconds()
+    return (ended - began).total_seconds() / 60

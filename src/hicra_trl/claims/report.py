@@ -17,7 +17,7 @@ from ..dynamics.statistics import mean_and_interval
 from ..evaluation.statistics.comparison import holm
 from ..evaluation.statistics.intervals import LEVEL
 from ..evaluation.statistics.seeds import paired_p_value, smallest_difference
-from .plan import Planned, claims_hash, read_claims
+from .plan import claims_hash, read_claims
 from .verdicts import Curve, Part, Runs, Verdict, difference
 
 
@@ -64,8 +64,6 @@ class Result:
             On each claim.
         found (`Mapping[str, Runs]`):
             The numbers of all runs, by campaign.
-        plans (`Mapping[str, Planned]`):
-            The campaigns.
         notes (`list[str]`):
             What makes the results less than they seem: claims that were changed, runs that are missing.
         cost (`list[list[str]]`):
@@ -80,7 +78,6 @@ class Result:
 
     verdicts: list[Verdict]
     found: Mapping[str, Runs]
-    plans: Mapping[str, Planned]
     notes: list[str]
     cost: list[list[str]]
     versions: Mapping[str, str]

@@ -59,7 +59,7 @@ class Numbers:
     def moved(self, name: str, sign: int) -> float | None:
         """The step at which it has gone most of its way up (1) or down (-1); `None` if it ends on the other side."""
         way = self.end(name) - self.start(name)
-        if sign * way <= 0:
+        if not sign * way > 0:
             return None
         values, half = self.values(name), _WINDOW // 2
         means = (values[max(0, i - half) : i + half + 1].mean() for i in range(len(values)))
@@ -227,13 +227,15 @@ def _phases(runs: Runs) -> dict[str, Values]:
 
 
 def rank_correlation(run: Numbers) -> float:
-    """Of accuracy, and the mean semantic entropy since the evaluation before; NaN where one of them is constant."""
+    """Of accuracy, and the mean semantic entropy since the evaluation before; NaN where one is constant or short."""
     steps = [0.0, *(step for step, _ in run.curves["accuracy"])]
     between = [
         [value for step, value in run.curves["semantic_entropy"] if first < step <= last]
         for first, last in pairwise(steps)
     ]
     pairs = [(value, fmean(logged)) for (_, value), logged in zip(run.curves["accuracy"], between) if logged]
+    if len(pairs) < 3:
+        return float("nan")
     with np.errstate(invalid="ignore"):
         return float(np.corrcoef(*map(_ranks, zip(*pairs)))[0, 1])
 

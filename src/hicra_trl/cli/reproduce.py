@@ -114,6 +114,6 @@ def judge(folder: Path, quick: bool) -> "Result":
         for condition in plan.conditions
         if (left := [seed for seed in plan.seeds if seed not in found[name][condition]])
     ]
-    table_of_costs, versions = cost(plans, folder)
-    notes = [*changes(folder), *missing]
-    return Result(verdicts(found, checks), found, plans, notes, table_of_costs, versions, text, quick)
+    costs, versions, unlike = cost(plans, folder)
+    notes = [*changes(folder), *unlike, *missing]
+    return Result(verdicts(found, checks), found, notes, costs, versions, text, quick)
