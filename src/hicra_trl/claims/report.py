@@ -106,7 +106,7 @@ def deciding(verdict: Verdict) -> str:
     """The part that decided, in a few words."""
     part = next(iter([*verdict.failed, *(part for part in verdict.parts if not part.is_held), *verdict.parts]), None)
     if part is None or not part.values:
-        return "nothing was trained for it"
+        return "not all that it needs was trained"
     return f"{part.says}: {shown(part, *part.mean_and_half)}, {len(part.values)} seeds"
 
 
