@@ -1,10 +1,11 @@
 """Verdicts on invented runs, of which the truth is known: each claim holds, fails, and cannot be told."""
 
+import numpy as np
 import pytest
 
 from claims.invented import Truth, invent
 from hicra_trl.claims.plan import campaigns, read_claims
-from hicra_trl.claims.verdicts import FAILS, HOLDS, OPEN, verdict, verdicts
+from hicra_trl.claims.verdicts import FAILS, HOLDS, OPEN, Numbers, effect_size, rank_correlation, verdict, verdicts
 
 
 FORKS = {"most_30": 0.7, "few_20": 0.05, "few_30": 0.06, "planning": 0.1}
@@ -113,6 +114,21 @@ def test_failing_is_corrected_for_its_chances_and_holding_is_not():
     found, part = few_20(sign=1)
     assert 0.02 < part.p_value(part.bound) < 0.05 and part.is_on_other_side and found.failed == []
     assert few_20(sign=-1)[1].is_held
+
+
+def test_ranks_and_sizes_by_hand():
+    """Ranks 1, 2.5, 2.5, 4 and 1 to 4; and pass@8 that is 1 in both runs tells nothing."""
+    accuracy, entropy = [(10, 0.1), (20, 0.2), (30, 0.2), (40, 0.9)], [(5, 1.0), (15, 2.0), (25, 3.0), (40, 9.0)]
+    run = Numbers({"accuracy": accuracy, "semantic_entropy": entropy})
+    assert rank_correlation(run) == pytest.approx(4.5 / (4.5 * 5) ** 0.5)
+    same = np.ones(4)
+    assert effect_size(same, same) == 0.0 and np.isnan(effect_size(same, 2 * same))
+
+
+def test_what_has_moved_by_hand():
+    """From 1 to 0 at step 6 of 12: four fifths of the way are gone where four of five values around have moved."""
+    run = Numbers({"x": [(step, float(step < 6)) for step in range(12)]})
+    assert (run.start("x"), run.end("x"), run.moved("x", -1), run.moved("x", 1)) == (1.0, 0.0, 7.0, None)
 
 
 def test_every_part_is_measured():

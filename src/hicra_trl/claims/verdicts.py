@@ -169,7 +169,7 @@ def verdict(name: str, measured: Mapping[str, Mapping[str, Values]], planned: Se
         name (`str`):
             Of the claim.
         measured (`Mapping[str, Mapping[str, Values]]`):
-            By base and part, one number a seed: from [`measure`], or of [`foundation`] and C10 as one base.
+            By base and part, one number a seed; of C9 and C10, which are of no single base, under an empty name.
         planned (`Sequence[str]`):
             The bases whose mean counts.
     """
@@ -265,7 +265,7 @@ def _regularization(runs: Runs) -> dict[str, Values]:
 
 def effect_size(a: np.ndarray, b: np.ndarray) -> float:
     """
-    Cohen's d of two curves' values; NaN where neither spreads.
+    Cohen's d of two curves' values; NaN where they differ and neither spreads.
 
     Example:
 
@@ -274,8 +274,9 @@ def effect_size(a: np.ndarray, b: np.ndarray) -> float:
     1.0
     ```
     """
-    spread = ((a.var(ddof=1) + b.var(ddof=1)) / 2) ** 0.5
-    return float((a.mean() - b.mean()) / spread) if spread else float("nan")
+    difference, spread = float(a.mean() - b.mean()), float((a.var(ddof=1) + b.var(ddof=1)) / 2) ** 0.5
+    # What has come to its end in both tells nothing.
+    return difference / spread if spread else 0.0 if difference == 0 else float("nan")
 
 
 def _telling(runs: Runs) -> dict[str, Values]:
