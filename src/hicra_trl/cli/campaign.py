@@ -145,13 +145,9 @@ def campaign(args: CampaignArguments) -> int:
 def train_campaign(args: CampaignArguments) -> "list[Trial]":
     """Checks every condition, says what is to come, trains what is not finished, and returns what failed."""
     # Imported here: who only shows results does not wait for what trains.
-    from ..analysis.campaign import Campaign
     from ..claims.campaign import record, run_trials
 
-    recipes = read_conditions(args)
-    asked = Campaign(
-        Path(args.folder), {name: _public(of) for name, of in recipes.items()}, args.seeds, args.accuracies
-    )
+    recipes, asked = asked_for(args)
     if args.only is not None and args.only >= len(asked.trials):
         raise ValueError(f"only must be below {len(asked.trials)}, the number of runs, got {args.only}")
     left = [trial for trial in asked.unfinished if args.only is None or trial == asked.trials[args.only]]
@@ -174,6 +170,15 @@ def train_campaign(args: CampaignArguments) -> "list[Trial]":
         everything = record(asked, args.dry_run)
         print(_announcement(args, asked, everything, jobs, len(left)), flush=True)
         return [] if args.dry_run else run_trials(left, recipe, _places(args.jobs))
+
+
+def asked_for(args: CampaignArguments) -> "tuple[dict[str, dict[str, Any]], Campaign]":
+    """The fields of each condition, and the campaign without secrets."""
+    from ..analysis.campaign import Campaign
+
+    recipes = read_conditions(args)
+    public = {name: _public(of) for name, of in recipes.items()}
+    return recipes, Campaign(Path(args.folder), public, args.seeds, args.accuracies)
 
 
 def read_conditions(args: CampaignArguments) -> dict[str, dict[str, Any]]:
