@@ -37,7 +37,7 @@ class ReproduceArguments(Checked):
         quick (`bool`, *optional*, defaults to `False`):
             A part of the runs, of the playground alone.
         jobs (`int`, *optional*):
-            Runs side by side. Defaults to the number of cores.
+            Runs side by side, of about 1 GB each. Defaults to the number of cores, at most 4.
         output (`str`, *optional*):
             The Markdown file; its figures go to `images/` beside it. Defaults to `docs/claims.md`, and of a part to
             `quick.md` in the folder.
@@ -68,7 +68,7 @@ def reproduce(args: ReproduceArguments) -> int:
     from ..playground.worlds import WORLDS
     from .campaign import CampaignArguments, asked_for, train_campaign
 
-    folder, jobs = Path(args.folder), args.jobs or len(os.sched_getaffinity(0))
+    folder, jobs = Path(args.folder), args.jobs or min(4, len(os.sched_getaffinity(0)))
     output = Path(args.output) if args.output else folder / "quick.md" if args.quick else Path("docs", "claims.md")
     check_own(output, report.MARK)
     plans = campaigns(args.quick)
