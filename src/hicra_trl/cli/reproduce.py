@@ -66,7 +66,7 @@ def reproduce(args: ReproduceArguments) -> int:
     from ..disk import check_own
     from ..playground.experiment import prepare
     from ..playground.worlds import WORLDS
-    from .campaign import CampaignArguments, asked_for, train_campaign
+    from .campaign import CampaignArguments, asked_campaign, read_conditions, train_campaign
 
     folder, jobs = Path(args.folder), args.jobs or min(4, len(os.sched_getaffinity(0)))
     output = Path(args.output) if args.output else folder / "quick.md" if args.quick else Path("docs", "claims.md")
@@ -86,7 +86,7 @@ def reproduce(args: ReproduceArguments) -> int:
     asked = {name: CampaignArguments(**plan.fields(folder), jobs=jobs) for name, plan in plans.items()}
     # Runs of another recipe are refused now, and not hours later.
     for campaign in asked.values():
-        record(asked_for(campaign)[1], is_dry=True)
+        record(asked_campaign(campaign, read_conditions(campaign)), is_dry=True)
     if args.dry_run:
         return 0
     write_plan(folder, plans)
