@@ -110,6 +110,16 @@ def test_a_file_of_another_hand_is_not_replaced(tmp_path, monkeypatch, capsys):
     assert [file.name for file in tmp_path.iterdir()] == ["mine.md"]
 
 
+def test_runs_of_another_recipe_are_refused_before_anything_is_trained(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    last = [*plan.campaigns()][-1]
+    finish(tmp_path / "runs" / "claims" / last / "grpo-seed11")
+    with pytest.raises(SystemExit) as ended:
+        main(["reproduce"])
+    assert ended.value.code == 2 and f"{last}/grpo-seed11 is of another recipe" in capsys.readouterr().err
+    assert [file.name for file in (tmp_path / "runs").iterdir()] == ["claims"]
+
+
 def test_it_trains_tests_and_reports_and_goes_on(claims, tmp_path):
     def tiny(content):
         playground = content["campaigns"]["playground"]

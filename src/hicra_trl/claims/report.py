@@ -40,6 +40,7 @@ _CURVES = {
     "C4": ("accuracy", "length", "entropy", "semantic_entropy"),
     "C5": ("semantic_entropy", "accuracy", "entropy", "pass_at_8"),
 }
+_CAPTION = "A thin line a seed, their mean on top, from three seeds on with its 95 % interval."
 _LIMITS = """\
 Models of half a million parameters in made-up worlds are four orders of magnitude smaller than the paper's, and their
 texts are made of some forty phrases. What holds here can hold for reasons of these worlds; what fails here need not
@@ -261,7 +262,7 @@ def write_markdown(result: Result, path: Path) -> list[Path]:
             name, panels = content
             files.append(path.parent / "images" / f"{path.stem}-{name.lower()}.png")
             save(draw(panels), files[-1], "hicra reproduce")
-            parts.append(f"![{name}](images/{files[-1].name})")
+            parts.append(f"![{name}](images/{files[-1].name})\n\n{_CAPTION}")
         elif kind == "table":
             head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in content]
             parts.append("\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)))
@@ -278,7 +279,7 @@ def write_page(result: Result, path: Path) -> Path:
     body = []
     for kind, content in blocks(result):
         if kind == "figure":
-            body.append(html_figure(content[1], content[0]))
+            body.append(html_figure(content[1], _CAPTION))
         elif kind == "table":
             body.append(html_table(content[0], content[1:]))
         elif kind == "text":

@@ -37,7 +37,7 @@ class ReproduceArguments(Checked):
         quick (`bool`, *optional*, defaults to `False`):
             A part of the runs, of the playground alone.
         jobs (`int`, *optional*):
-            Runs side by side. Defaults to the number of cores.
+            Runs side by side, of about 1 GB each. Defaults to the number of cores, at most 4.
         output (`str`, *optional*):
             The Markdown file; its figures go to `images/` beside it. Defaults to `docs/claims.md`, and of a part to
             `quick.md` in the folder.
@@ -61,13 +61,14 @@ def reproduce(args: ReproduceArguments) -> int:
     """Trains what is not finished, judges what is, and returns the exit status."""
     # Imported here: help does not wait for them.
     from ..claims import report
+    from ..claims.campaign import record
     from ..claims.plan import campaigns, finished, write_plan
     from ..disk import check_own
     from ..playground.experiment import prepare
     from ..playground.worlds import WORLDS
-    from .campaign import CampaignArguments, train_campaign
+    from .campaign import CampaignArguments, asked_campaign, read_conditions, train_campaign
 
-    folder, jobs = Path(args.folder), args.jobs or len(os.sched_getaffinity(0))
+    folder, jobs = Path(args.folder), args.jobs or min(4, len(os.sched_getaffinity(0)))
     output = Path(args.output) if args.output else folder / "quick.md" if args.quick else Path("docs", "claims.md")
     check_own(output, report.MARK)
     plans = campaigns(args.quick)
@@ -82,14 +83,18 @@ def reproduce(args: ReproduceArguments) -> int:
     first = f", after {bases} are pretrained" if bases else ""
     print(f"{table(rows)}\n\nabout {minutes:.0f} minutes of training, {jobs} runs side by side, into {folder}{first}")
     print(f"then every run is judged, and the result goes to {output}", flush=True)
+    asked = {name: CampaignArguments(**plan.fields(folder), jobs=jobs) for name, plan in plans.items()}
+    # Runs of another recipe are refused now, and not hours later.
+    for campaign in asked.values():
+        record(asked_campaign(campaign, read_conditions(campaign)), is_dry=True)
     if args.dry_run:
         return 0
     write_plan(folder, plans)
     failed = []
-    for plan in plans.values():
+    for name, plan in plans.items():
         prepare(world=WORLDS[plan.world], base=plan.base)
-        print(f"\n{plan.name}", flush=True)
-        failed += train_campaign(CampaignArguments(**plan.fields(folder), jobs=jobs))
+        print(f"\n{name}", flush=True)
+        failed += train_campaign(asked[name])
     found = judge(folder, args.quick)
     files = report.write_markdown(found, output)
     page = report.write_page(found, folder / "report.html")
