@@ -55,7 +55,8 @@ class HighlightArguments(Checked):
         input (`str`):
             A text file, or a parquet or JSONL file with a `completion` column.
         output (`str`, *optional*):
-            The HTML file; only one of this command is replaced. Defaults to the input's name with `.html`.
+            The HTML file; only one of this command is replaced. Defaults to the input's name with `.html`, beside the
+            input: of a run's completions in its `completions/`.
         strategic_grams (`str`, *optional*, defaults to `"paper"`):
             The lexicon: `"paper"`, a text file with one gram a line, or a folder.
         limit (`int`, *optional*, defaults to `20`):
