@@ -2,7 +2,7 @@
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import wrap
@@ -135,12 +135,15 @@ def _recipes(command: str) -> str:
 
 
 def documented(path: str) -> list[Field]:
-    """The fields of the dataclass at a dotted path, as its docstring describes them; then those that it does not."""
+    """The fields of the dataclass at a dotted path, as its docstring describes them, then as they are declared."""
     module, _, name = path.rpartition(".")
     [found] = [node for node in _parse(module).body if isinstance(node, ast.ClassDef) and node.name == name]
-    fields = described(ast.get_docstring(found) or "")
-    names = {field.name for field in fields}
-    return fields + [other for node in found.body if (other := _declared(node)) and other.name not in names]
+    declared = {field.name: field for node in found.body if (field := _declared(node))}
+    fields = []
+    for field in described(ast.get_docstring(found) or ""):
+        other = declared.pop(field.name, field)
+        fields.append(replace(field, default=field.default or other.default))
+    return [*fields, *declared.values()]
 
 
 def described(docstring: str) -> list[Field]:

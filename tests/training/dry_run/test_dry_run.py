@@ -96,8 +96,8 @@ def test_what_the_credit_moves_is_said(grams):
         ({"save_steps": 0.5}, None),
         ({"save_strategy": "epoch"}, None),
         ({"max_steps": -1, "save_steps": 500}, None),
-        ({"save_steps": 10}, "no checkpoint before the end (save_steps: 10 steps, max_steps: 10)"),
-        ({"save_strategy": "no", "save_steps": 5}, "no checkpoint before the end (save_steps: no, max_steps: 10)"),
+        ({"save_steps": 10}, "no checkpoint before the end (save_steps 10, max_steps 10)"),
+        ({"save_strategy": "no", "save_steps": 5}, "no checkpoint before the end (save_strategy no)"),
         ({"save_steps": 5, "gradient_accumulation_steps": 1}, "2 prompts in a step: expected 4 or more"),
     ],
 )

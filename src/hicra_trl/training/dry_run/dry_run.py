@@ -116,10 +116,12 @@ def _warnings(config: HICRAConfig) -> dict[str, str]:
     strategy, steps = SaveStrategy(config.save_strategy), config.max_steps
     # Below 1, save_steps is a share of the run.
     if strategy == SaveStrategy.NO or (strategy == SaveStrategy.STEPS and 0 < steps <= config.save_steps):
-        every = "no" if strategy == SaveStrategy.NO else f"{config.save_steps:g} steps"
-        found.append(
-            f"no checkpoint before the end (save_steps: {every}, max_steps: {steps}): once stopped, a run begins anew"
+        why = (
+            f"save_steps {config.save_steps:g}, max_steps {steps}"
+            if strategy == SaveStrategy.STEPS
+            else "save_strategy no"
         )
+        found.append(f"no checkpoint before the end ({why}): once stopped, a run begins anew")
     prompts = _per_step(config) / config.num_generations
     if prompts < FEW_PROMPTS:
         found.append(
