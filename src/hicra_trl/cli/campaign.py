@@ -145,13 +145,10 @@ def campaign(args: CampaignArguments) -> int:
 def train_campaign(args: CampaignArguments) -> "list[Trial]":
     """Checks every condition, says what is to come, trains what is not finished, and returns what failed."""
     # Imported here: who only shows results does not wait for what trains.
-    from ..analysis.campaign import Campaign
     from ..claims.campaign import record, run_trials
 
     recipes = read_conditions(args)
-    asked = Campaign(
-        Path(args.folder), {name: _public(of) for name, of in recipes.items()}, args.seeds, args.accuracies
-    )
+    asked = asked_campaign(args, recipes)
     if args.only is not None and args.only >= len(asked.trials):
         raise ValueError(f"only must be below {len(asked.trials)}, the number of runs, got {args.only}")
     left = [trial for trial in asked.unfinished if args.only is None or trial == asked.trials[args.only]]
@@ -174,6 +171,14 @@ def train_campaign(args: CampaignArguments) -> "list[Trial]":
         everything = record(asked, args.dry_run)
         print(_announcement(args, asked, everything, jobs, len(left)), flush=True)
         return [] if args.dry_run else run_trials(left, recipe, _places(args.jobs))
+
+
+def asked_campaign(args: CampaignArguments, recipes: Mapping[str, Mapping[str, Any]]) -> "Campaign":
+    """What is asked for, of recipes from [`read_conditions`]."""
+    from ..analysis.campaign import Campaign
+
+    conditions = {name: _public(of) for name, of in recipes.items()}
+    return Campaign(Path(args.folder), conditions, args.seeds, args.accuracies)
 
 
 def read_conditions(args: CampaignArguments) -> dict[str, dict[str, Any]]:
@@ -272,10 +277,11 @@ def _announcement(
         ]
         for name, job in jobs.items()
     ]
+    beside = max(1, min(args.jobs, num_left))
     lines = {
         "runs": f"{len(asked.conditions)} conditions x {len(asked.seeds)} seeds = {len(asked.trials)} runs in "
-        f"{asked.folder}, {num_left} to train" + (f", {args.jobs} side by side" if args.jobs > 1 else ""),
-        "time": _time(everything, num_left, args.jobs),
+        f"{asked.folder}, {num_left} to train" + (f", {beside} side by side" if beside > 1 else ""),
+        "time": _time(everything, num_left, beside),
         "can show": _can_show(args.spread, asked, everything),
     }
     return labelled(lines, width=119) + (f"\n\n{table(rows)}" if jobs else "")
