@@ -74,8 +74,8 @@ MAY_IMPORT = {
     "analysis/judge": "evaluation/engines evaluation/problems evaluation/protocol evaluation/samples "
     "evaluation/statistics rewards data training/runs/files terminal disk fields",
     "playground": "rewards grams dynamics analysis analysis/judge disk terminal",
-    "claims": "playground analysis analysis/judge evaluation/statistics dynamics grams training/runs "
-    "training/runs/files terminal disk",
+    "claims": "playground analysis analysis/judge evaluation/statistics dynamics grams training/credit "
+    "training/runs training/runs/files terminal disk",
 }
 # These are the doors of their rooms: `cli` opens any, and a room's `__init__` shows what lies in it.
 ABOVE_ALL = ("cli", "__init__")

@@ -141,6 +141,10 @@ def leave_playground(folder, completion):
         StrategicGrams.paper().save(run / "strategic_grams")
         return run
 
-    base = leave("base", 0.2)
-    grpo, hicra = ([leave(f"{m}-seed{s}", 0.5, s) for s in (1, 2)] for m in ("grpo", "hicra"))
-    return {"base": [base], "grpo": grpo, "hicra": hicra}
+    leave("base", 0.2)
+    for method, gain in (("grpo", 0.0), ("hicra", 0.1)):
+        for seed in (1, 2):
+            leave(f"{method}-seed{seed}", 0.5 + gain, seed)
+    content = {"conditions": {"grpo": {"alpha": 0.0}, "hicra": {"alpha": 0.2}}, "seeds": [1, 2], "accuracies": []}
+    (folder / "campaign.json").write_text(json.dumps(content))
+    return Campaign.read(folder)

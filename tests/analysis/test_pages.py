@@ -8,7 +8,6 @@ import pytest
 from analysis.run_folders import leave_campaign, leave_playground
 from analysis.synthetic_record import write_synthetic_record
 from hicra_trl.analysis.findings import find
-from hicra_trl.analysis.report import write_report
 from hicra_trl.analysis.viewer import read_run, write_view
 from hicra_trl.cli.highlight import run as highlight
 from hicra_trl.grams import StrategicGrams
@@ -34,7 +33,7 @@ def pages(tmp_path_factory):
     """The pages of made-up runs, by name."""
     folder = tmp_path_factory.mktemp("pages")
     made = {name: folder / f"{name}.html" for name in PAGES}
-    write_report(made["report"], leave_playground(folder / "playground", TEXT))
+    find(leave_playground(folder / "playground", TEXT)).write_page(made["report"])
     curves = {name: {seed: [0.1, 0.2 * i + seed / 50] for seed in range(1, 6)} for i, name in enumerate("abcdef", 1)}
     curves["f"][5] = None
     find(leave_campaign(folder / "campaign", curves)).write_page(made["campaign"])

@@ -365,7 +365,18 @@ def test_the_playground_keeps_what_is_there(playground):
     again = hicra(*argv, cwd=folder)
     assert again.returncode == 0 and weights.stat().st_mtime_ns == modified
     assert again.stdout.strip().splitlines()[-1] == first.stdout.strip().splitlines()[-1]
-    assert "GRPO, seed 1:" in first.stdout and "GRPO, seed 1:" not in again.stdout
+    assert "grpo-seed1 begins" in first.stderr and "grpo-seed1 begins" not in again.stderr
+    assert "2 to train" in first.stdout and "0 to train" in again.stdout
+    assert "base is judged" in first.stderr and "is judged" not in again.stderr
+
+
+def test_another_base_does_not_take_the_place_of_one_with_runs(playground):
+    folder, argv, _ = playground
+    base = (folder / "runs" / "base" / "model.safetensors").stat().st_mtime_ns
+    done = hicra(*argv[:-1], 3, cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("hicra playground: runs/grpo-seed1 comes from another base: delete")
+    assert (folder / "runs" / "base" / "model.safetensors").stat().st_mtime_ns == base
 
 
 def test_runs_of_another_recipe_are_not_taken_for_these(playground):
@@ -374,4 +385,5 @@ def test_runs_of_another_recipe_are_not_taken_for_these(playground):
     recipe.write_text(recipe.read_text().replace("warmup_steps: 3", "warmup_steps: 0"))
     done = hicra(*argv, cwd=folder)
     assert done.returncode == 2
-    assert "runs/grpo-seed1 comes from another base or recipe: delete it" in done.stderr.splitlines()[-1]
+    message = "runs/grpo-seed1 is of another recipe than condition grpo (warmup_steps): expected another folder"
+    assert message in done.stderr.splitlines()[-1]

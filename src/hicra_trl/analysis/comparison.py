@@ -61,19 +61,24 @@ def outcome_rows(folders: dict[str, list[Path]]) -> tuple[list[str], list[list[s
 
 
 def comparison_text(folders: dict[str, list[Path]]) -> str:
-    """The rows as aligned plain text, and in a last line whether HICRA and GRPO differ."""
-    return f"{table([HEADER, *comparison_rows(folders)])}\n{difference_line(folders)}"
+    """The rows as aligned plain text, and in last lines whether the methods differ."""
+    return "\n".join([table([HEADER, *comparison_rows(folders)]), *difference_lines(folders)])
 
 
-def difference_line(folders: dict[str, list[Path]]) -> str:
-    """HICRA minus GRPO, paired by seed, with the interval of the mean difference."""
-    pairs = zip(folders["hicra"], folders["grpo"], strict=True)
-    differences = [read_outcomes(hicra)["accuracy"] - read_outcomes(grpo)["accuracy"] for hicra, grpo in pairs]
-    mean, half = mean_and_interval(differences)
+def difference_lines(folders: dict[str, list[Path]]) -> list[str]:
+    """Each method minus the first, paired by seed, with the interval of the mean difference."""
+    first, *others = (method for method in folders if method != "base")
+    return [_difference(first, other, folders) for other in others]
+
+
+def _difference(first: str, other: str, folders: dict[str, list[Path]]) -> str:
+    pairs = zip(folders[other], folders[first], strict=True)
+    mean, half = mean_and_interval([read_outcomes(a)["accuracy"] - read_outcomes(b)["accuracy"] for a, b in pairs])
+    found = f"{_named(other)} - {_named(first)}: {100 * mean:+.1f}"
     if half is None:
-        return f"HICRA - GRPO: {100 * mean:+.1f} points with one seed, which cannot tell the two apart"
+        return f"{found} points with one seed, which cannot tell the two apart"
     verdict = "they differ" if abs(mean) > half else "no difference that the seeds can show"
-    return f"HICRA - GRPO: {100 * mean:+.1f} +- {100 * half:.1f} points over {len(differences)} seeds: {verdict}"
+    return f"{found} +- {100 * half:.1f} points over {len(folders[first])} seeds: {verdict}"
 
 
 def _named(method: str) -> str:

@@ -14,7 +14,8 @@ from ..evaluation.statistics.seeds import median_steps, paired_differences, pair
 from ..terminal import table
 from .campaign import Campaign
 from .figures import methods
-from .page import html_figure, html_table, write
+from .page import glossary, html_figure, html_table, write
+from .report import PANELS, judged_folders, judged_sections
 from .runs import origin
 
 
@@ -126,7 +127,10 @@ class Findings:
         return "\n".join(parts)
 
     def write_page(self, path: str | Path) -> Path:
-        """Writes the tables and the curves, a thin line a seed, as one HTML file; returns its path."""
+        """
+        Writes tables, curves with a thin line a seed, and how models that were judged fail, as one HTML file; returns
+        its path.
+        """
         runs = {name: {str(seed): run for seed, run in of.items()} for name, of in self.campaign.runs.items() if of}
         body = [
             f"<h1>Campaign {escape(self.campaign.folder.resolve().name)}</h1>",
@@ -138,6 +142,9 @@ class Findings:
         if panels := methods(runs, {}):
             note = "A thin line a seed, their mean on top, from three seeds on with its 95 % interval."
             body += ["<h2>Learning curves</h2>", html_figure(panels, note)]
+            body.append(glossary({p.title: PANELS[p.title] for p in panels if p.title in PANELS}))
+        if folders := judged_folders(self.campaign):
+            body += judged_sections(folders)
         table_of_others = html_table(others[0], others[1:], others_note, names=2)
         body.append(f"<h2>{escape(title)}</h2>\n<details><summary>Show them</summary>\n{table_of_others}\n</details>")
         shown = {str(run.folder): origin(run.manifest) for of in runs.values() for run in of.values()}

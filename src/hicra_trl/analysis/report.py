@@ -1,16 +1,15 @@
-"""One HTML file that compares methods: table, curves, errors, and highlighted traces before and after."""
+"""How the models of a campaign fail, where they were judged exactly, and highlighted traces before and after."""
 
 import json
 from html import escape
 from pathlib import Path
 
-from ..dynamics.curves import draw, save
 from ..grams import GramMatcher, StrategicGrams
-from .comparison import HEADER, comparison_rows, difference_line, outcome_rows
-from .figures import dynamics
+from ..training.runs.files import LEXICON_FOLDER
+from .campaign import Campaign
+from .comparison import HEADER, comparison_rows, difference_lines, outcome_rows
 from .highlight import trace_block
-from .page import glossary, html_figure, html_table, write
-from .runs import origin, read_runs
+from .page import glossary, html_table
 
 
 NUM_TRACES = 4
@@ -22,7 +21,7 @@ _WORDS = {
     "strategy errors": "The share of completions whose plan failed: given up, nothing checked, a refuted idea kept.",
     "execution errors": "The share of completions in which a step itself is wrong.",
 }
-_PANELS = {
+PANELS = {
     "Relative perplexity": "How surprising the sampled tokens were to the model, over its first value; falls as it "
     "grows sure. Execution tends to be sure early, planning later.",
     "Token entropy": "How undecided the model is at a token, in nats; falls as it grows sure.",
@@ -30,57 +29,46 @@ _PANELS = {
     "explored. More is exploration, not success.",
     "Conditional entropy": "The same of what follows each gram: the ways in which one strategy is carried out.",
     "Accuracy": "Held out: on problems that no training saw. Training: on those of the steps since the last point. "
-    "The table above is of new samples, so that it differs a little from the last point.",
+    "Where models were judged, that was on new samples, so that it differs a little from the last point.",
     "Length": "Tokens of a completion; neither direction is good by itself.",
 }
 
 
-def write_report(path: str | Path, folders: dict[str, list[Path]]) -> Path:
+def judged_folders(campaign: Campaign) -> dict[str, list[Path]]:
     """
-    Writes the report and, beside it, its figure as `figures.png`.
+    Where the models of a campaign were judged, by condition, of the seeds for which all of them were; `"base"` is what
+    they began with. Empty without such a seed.
+    """
+    judged = {name: {seed: run for seed, run in of.items() if run.outcomes} for name, of in campaign.runs.items()}
+    judged = {name: of for name, of in judged.items() if of}
+    seeds = [seed for seed in campaign.seeds if judged and all(seed in of for of in judged.values())]
+    bases = [of[seed].base for of in judged.values() for seed in seeds if of[seed].outcomes_before]
+    if not bases:
+        return {}
+    return {"base": bases[:1], **{name: [of[seed].folder for seed in seeds] for name, of in judged.items()}}
+
+
+def judged_sections(folders: dict[str, list[Path]]) -> list[str]:
+    """
+    How models fail, as HTML.
 
     Args:
-        path (`str` or `Path`):
-            The HTML file.
         folders (`dict[str, list[Path]]`):
-            Run folders of each method, one per seed, with `outcomes.json`, `samples.jsonl`, `trainer_state.json` and
-            the lexicon; under `"base"` one with the first two of the base.
-
-    Returns:
-        `Path`: the HTML file.
+            From [`judged_folders`]; each has `outcomes.json` and `samples.jsonl`, the last ones a lexicon too.
     """
-    path = Path(path)
-    methods = [method for method in folders if method != "base"]
-    runs = folders[methods[0]]
-    grams = StrategicGrams.load(runs[0] / "strategic_grams")
-    found = read_runs(run for method in methods for run in folders[method])
-    panels = dynamics(found, {})
-    save(draw(panels), path.with_name("figures.png"), "hicra playground")
-    body = "\n".join(
-        [
-            "<h1>What reinforcement learning changed</h1>",
-            f'<p class="lead">{escape(" and ".join(method.upper() for method in methods))} from the same base, '
-            f"{len(runs)} seed{'s' if len(runs) > 1 else ''}, judged on held-out problems.</p>",
-            html_table(HEADER, comparison_rows(folders), "The base, and what each method made of it"),
-            f"<p><strong>{escape(difference_line(folders))}</strong></p>",
-            glossary(_WORDS),
-            "<h2>Dynamics</h2>",
-            html_figure(
-                panels,
-                "A thin line a seed, their mean on top, from three seeds on with its 95 % interval. Planning tokens "
-                f"are those inside one of {len(grams)} strategic grams (fingerprint {grams.fingerprint}); all others "
-                "are execution tokens.",
-            ),
-            glossary({title: _PANELS[title] for panel in panels if (title := panel.title) in _PANELS}),
-            "<h2>What went wrong, held out</h2>",
-            html_table(*outcome_rows(folders), "The share of completions of each class"),
-            "<h2>Traces, before and after</h2>",
-            "<p>The first problems that the base failed at. <mark>Strategic grams</mark> are marked.</p>",
-            *_traces({method: runs[0] for method, runs in folders.items()}, grams),
-        ]
-    )
-    shown = {str(run.folder): origin(run.manifest) for seeds in found.values() for run in seeds.values()}
-    return write(path, "HICRA report", body, runs=shown)
+    grams = StrategicGrams.load([*folders.values()][-1][0] / LEXICON_FOLDER)
+    return [
+        "<h2>What reinforcement learning changed, on held-out problems</h2>",
+        html_table(HEADER, comparison_rows(folders), "The base, and what each method made of it"),
+        *(f"<p><strong>{escape(line)}</strong></p>" for line in difference_lines(folders)),
+        glossary(_WORDS),
+        "<h2>What went wrong, held out</h2>",
+        html_table(*outcome_rows(folders), "The share of completions of each class"),
+        "<h2>Traces, before and after</h2>",
+        "<p>The first problems that the base failed at. Marked: <mark>what is one of "
+        f"{len(grams)} strategic grams</mark> (fingerprint {grams.fingerprint}).</p>",
+        *_traces({method: runs[0] for method, runs in folders.items()}, grams),
+    ]
 
 
 def _traces(folders: dict[str, Path], grams: StrategicGrams) -> list[str]:

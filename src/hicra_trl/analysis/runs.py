@@ -88,9 +88,14 @@ class Run:
         return next(filter(Path.is_dir, lexicons), self.folder / LEXICON_FOLDER)
 
     @property
+    def base(self) -> Path:
+        """Where the model that it began with is, if that is a folder."""
+        return Path(self.manifest.get("folder") or "", str(self.manifest["model"].get("name")))
+
+    @property
     def outcomes_before(self) -> dict[str, Any] | None:
         """How the model that it began with failed, where that was judged."""
-        return _outcomes(Path(self.manifest.get("folder") or "", str(self.manifest["model"].get("name"))))
+        return _outcomes(self.base)
 
     @property
     def outcomes(self) -> dict[str, Any] | None:

@@ -1,27 +1,21 @@
-"""The quickstart: one base, GRPO and HICRA trained from it with the same seeds, both judged on held-out problems."""
+"""What trainings in a world begin with, its base and problems, and how a model of it is judged."""
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ..analysis.comparison import OUTCOMES_FILE, read_outcomes
+from ..analysis.comparison import OUTCOMES_FILE
 from ..disk import lock, write_whole
 from .evaluate import Summary, judge, sample
-from .pretrain import BASES, RECORD, PretrainConfig, pretrain
+from .pretrain import BASES, PretrainConfig, pretrain
 from .world import problem_files, write_problems
 from .worlds import PLAYGROUND, World
 
 
-METHODS = ("grpo", "hicra")
 SAMPLES_FILE = "samples.jsonl"
 SAMPLES_PER_PROBLEM = 8
-# It changes no training, so that no recipe says it, and a run that is there without one is kept.
-RECORD_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -98,70 +92,3 @@ def evaluate(
     write_whole(folder / SAMPLES_FILE, "".join(json.dumps(row) + "\n" for row in rows))
     write_whole(folder / OUTCOMES_FILE, json.dumps({**asdict(summary), "origin": origin}, indent=2) + "\n")
     return summary
-
-
-def run_experiment(
-    folder: Path,
-    recipes: Path,
-    seeds: Iterable[int],
-    train: Callable[[list[str]], int],
-    pretraining: PretrainConfig | None = None,
-) -> dict[str, list[Path]]:
-    """
-    Trains both methods with every seed and evaluates them; what is there already is kept.
-
-    Args:
-        folder (`Path`):
-            Where everything goes: `base/`, `problems/`, `<method>-seed<n>/`.
-        recipes (`Path`):
-            Folder with `grpo.yaml` and `hicra.yaml`.
-        seeds (`Iterable[int]`):
-            Seeds of the training.
-        train (`Callable[[list[str]], int]`):
-            Runs `hicra train` with arguments and returns its exit status.
-        pretraining ([`PretrainConfig`], *optional*):
-            How the base is made.
-
-    Returns:
-        `dict[str, list[Path]]`: folders with the evaluations, by method, in the order of the seeds; `"base"` has one.
-
-    Raises:
-        `RuntimeError`: if a training fails.
-        `ValueError`: if a run is there that comes from another base or recipe.
-    """
-    files = prepare(folder, pretraining)
-    limit = yaml.safe_load((recipes / "hicra.yaml").read_text())["max_completion_length"]
-    folders = {"base": [folder / "base"], **{method: [] for method in METHODS}}
-    base = json.loads((files.model / RECORD).read_text())["fingerprint"]
-    if _origin_of(files.model) != base:
-        evaluate(files.model, files.model, limit, base)
-    for seed in seeds:
-        for method in METHODS:
-            run = folder / f"{method}-seed{seed}"
-            origin = hashlib.sha256((base + (recipes / f"{method}.yaml").read_text()).encode()).hexdigest()[:16]
-            if _origin_of(run) not in (None, origin):
-                raise ValueError(f"{run} comes from another base or recipe: delete it, or choose another --folder")
-            if _origin_of(run) is None:
-                print(f"\n{method.upper()}, seed {seed}: {recipes / method}.yaml -> {run}", flush=True)
-                overrides = {
-                    "config": recipes / f"{method}.yaml",
-                    "model_name_or_path": files.model,
-                    "dataset_name": files.train,
-                    "eval_dataset_name": files.held_out,
-                    "seed": seed,
-                    "output_dir": run,
-                    "token_record": RECORD_STEPS,
-                }
-                status = train([part for name, value in overrides.items() for part in (f"--{name}", str(value))])
-                if status != 0:
-                    raise RuntimeError(f"training {method} with seed {seed} failed with exit status {status}")
-                evaluate(run, run, limit, origin)
-            folders[method].append(run)
-    return folders
-
-
-def _origin_of(folder: Path) -> str | None:
-    try:
-        return read_outcomes(folder).get("origin")
-    except FileNotFoundError:
-        return None

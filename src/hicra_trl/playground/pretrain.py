@@ -105,6 +105,12 @@ BASES = {
 }
 
 
+def is_pretrained(folder: Path, config: PretrainConfig) -> bool:
+    """Whether a folder has the finished base of a config."""
+    record = folder / RECORD
+    return record.is_file() and json.loads(record.read_text())["fingerprint"] == config.fingerprint
+
+
 def pretrain(folder: str | Path, config: PretrainConfig, world: World = PLAYGROUND) -> Path:
     """
     Pretrains the base into `folder`, or returns at once if a finished one of the same config is there.
@@ -123,7 +129,7 @@ def pretrain(folder: str | Path, config: PretrainConfig, world: World = PLAYGROU
     """
     folder = Path(folder)
     record_path = folder / RECORD
-    if record_path.is_file() and json.loads(record_path.read_text())["fingerprint"] == config.fingerprint:
+    if is_pretrained(folder, config):
         return folder
     record_path.unlink(missing_ok=True)
     start = time.perf_counter()
