@@ -237,7 +237,7 @@ def rank_correlation(run: Numbers) -> float:
     if len(pairs) < 3:
         return float("nan")
     with np.errstate(invalid="ignore"):
-        return float(np.corrcoef(*map(_ranks, zip(*pairs)))[0, 1])
+        return float(np.corrcoef([_ranks(values) for values in zip(*pairs)])[0, 1])
 
 
 def _ranks(values: Sequence[float]) -> np.ndarray:
