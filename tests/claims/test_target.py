@@ -38,7 +38,8 @@ def test_from_a_uniform_policy_one_step_lands_on_the_target():
 
 def test_a_small_step_covers_the_squared_norm_of_the_gradient():
     """d KL(policy || target) = -|gradient|^2 rate; KL before is log(sum pi e^A) - sum pi A."""
-    policy, advantages = torch.tensor([[0.5, 0.3, 0.2]]).double().log(), torch.tensor([[0.4, -0.2, -0.7]]).double()
+    policy = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64).log()
+    advantages = torch.tensor([[0.4, -0.2, -0.7]], dtype=torch.float64)
     mean = 0.5 * 0.4 - 0.3 * 0.2 - 0.2 * 0.7
     before = math.log(0.5 * math.exp(0.4) + 0.3 * math.exp(-0.2) + 0.2 * math.exp(-0.7)) - mean
     squares = (0.5 * (0.4 - mean)) ** 2 + (0.3 * (-0.2 - mean)) ** 2 + (0.2 * (-0.7 - mean)) ** 2
