@@ -8,7 +8,6 @@ import griffe
 import yaml
 
 from hicra_trl.cli.help import DATACLASSES, documented, help_page
-from hicra_trl.cli.main import COMMANDS
 
 
 ROOT = Path(__file__).parents[1]
@@ -79,8 +78,8 @@ def upstream_fields() -> str:
 
 
 def commands() -> str:
-    """The help of every command."""
-    return "\n\n".join(f"## hicra {name}\n\n```text\n{help_page(name)}\n```" for name in COMMANDS)
+    """The help of every command and of its actions."""
+    return "\n\n".join(f"## hicra {name}\n\n```text\n{help_page(*name.split())}\n```" for name in DATACLASSES)
 
 
 def changelog() -> str:

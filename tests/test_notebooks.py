@@ -44,8 +44,9 @@ def said(notebook):
 
 
 @pytest.fixture(autouse=True)
-def path(monkeypatch):
+def environment(monkeypatch):
     monkeypatch.setenv("PATH", PATH)
+    monkeypatch.setenv("TQDM_DISABLE", "1")
 
 
 def test_label_and_credit_prints_what_is_stored(tmp_path):
@@ -62,7 +63,7 @@ def test_playground_trains_and_shows(tmp_path):
 
 
 if __name__ == "__main__":
-    os.environ["PATH"] = PATH
+    os.environ |= {"PATH": PATH, "TQDM_DISABLE": "1"}
     for file in sorted(NOTEBOOKS.glob("*.ipynb")):
         with TemporaryDirectory() as folder:
             nbformat.write(execute(file.stem, folder), file)
