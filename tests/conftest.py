@@ -38,7 +38,7 @@ MARKS = {
         training/upstream/test_vision.py training/export/test_export.py training/sampling training/runs
          training/test_token_record.py training/test_gram_outcomes.py::test_a_training training/test_assigner.py
          recipes/test_recipe_steps.py playground/test_pretrain.py
-         benchmarks/test_on_gpu.py cli/test_cli.py claims/test_campaign.py test_readme.py
+         benchmarks/test_on_gpu.py cli/test_cli.py claims/test_campaign.py test_pages.py
         test_notebooks.py::test_playground
         test_gguf.py::test_a_run test_gguf.py::test_a_file_that""",
     "browser": "test_site.py::test_pages_in_a_browser",
