@@ -130,7 +130,7 @@ def leave_playground(folder, completion):
     def leave(name, accuracy, seed=1):
         run = folder / name
         if name == "base":
-            run.mkdir()
+            run.mkdir(parents=True)
         else:
             leave_run(run, seed, made_up_logs(6, seed), alpha=0.2 if name.startswith("hicra") else 0.0, base="base")
         outcomes = {"correct": accuracy, "strategy: gave up": 0.9 - accuracy, "execution: wrong step": 0.1}
