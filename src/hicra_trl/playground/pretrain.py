@@ -103,7 +103,7 @@ BASES = {
     PLAYGROUND.name: {"base": PretrainConfig()},
     ORDERS.name: {
         "base": _ORDERS,
-        "weak": replace(_ORDERS, steps=150),
+        "weak": replace(_ORDERS, steps=280),
         "strong": replace(_ORDERS, steps=2000, **_STRONG),
     },
 }
