@@ -2,6 +2,7 @@ import itertools
 import random
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from hicra_trl.playground.orders import (
     OUTCOMES,
     PAIRS,
     PHRASES,
+    VERBS,
     OrderPolicy,
     OrderProblem,
     compose_trace,
@@ -32,14 +34,11 @@ from hicra_trl.playground.worlds import ORDERS
 
 PROBLEM = OrderProblem((9, 7, 4, 3), 56)
 SOLVED = "So \\boxed{9 * 7 - 4 - 3}"
-FIRST = "Start by 9 * 7 = 63. 63 + 4 = 67. 67 + 3 = 70, 56 missed. 67 - 3 = 64, 56 missed."
-SECOND = "63 - 4 = 59. 59 + 3 = 62, 56 missed. 59 - 3 = 56, 56 reached."
-SMALLEST = (
-    "For simplicity 4 * 3 = 12. 12 + 9 = 21. 21 + 7 = 28, 56 missed. 21 - 7 = 14, 56 missed. "
-    "12 - 9 = 3. 3 + 7 = 10, 56 missed. 3 - 7 = -4, 56 missed."
-)
+FIRST = "Start by 9 * 7 = 63. 63 + 4 = 67. 67 + 3 = 70, 56 missed."
+SECOND = "63 - 4 = 59. 59 - 3 = 56, 56 reached."
+SMALLEST = "For simplicity 4 * 3 = 12. 12 + 9 = 21. 21 + 7 = 28, 56 missed. 12 - 9 = 3. 3 - 7 = -4, 56 missed."
 SURRENDER = "What am i missing? \\boxed{none}"
-POLICIES = [OrderPolicy(), OrderPolicy(slip=0), OrderPolicy(habit=1 / 6, give_up=0), OrderPolicy(slip=0.5)]
+POLICIES = [OrderPolicy(), OrderPolicy(slip=0), OrderPolicy(habit=1 / 6, cue=0, give_up=0), OrderPolicy(slip=0.5)]
 
 
 def composed(count, policy, seed=0):
@@ -53,7 +52,7 @@ def composed(count, policy, seed=0):
 def test_no_problem_is_in_both_parts_and_no_two_are_the_same():
     training, held_out = split_problems(0)
     assert len({*training, *held_out}) == len(training) + len(held_out)
-    assert len(held_out) == NUM_HELD_OUT and len(training) > 500
+    assert len(held_out) == NUM_HELD_OUT and len(training) > 400
     assert split_problems(1) != split_problems(0)
 
 
@@ -66,16 +65,26 @@ def test_every_move_is_the_only_way_for_at_least_5_percent_of_the_problems():
 
 
 def test_a_move_solves_what_its_procedure_reaches():
-    """An independent way: every expression of one product and two signs, evaluated by Python."""
+    """An independent way: every expression of one product and one sign twice, evaluated by Python."""
     for problem in itertools.chain(*split_problems(0)):
         solving = set()
         for a, b, x, y in itertools.permutations(problem.numbers):
-            for s, t in itertools.product("+-", repeat=2):
-                if eval(f"{a} * {b} {s} {x} {t} {y}") == problem.target:
+            for sign in "+-":
+                if eval(f"{a} * {b} {sign} {x} {sign} {y}") == problem.target:
                     solving.add(tuple(sorted((problem.numbers.index(a), problem.numbers.index(b)))))
         assert solving == {PAIRS[move] for move in problem.moves}
         assert eval(problem.solution) == problem.target
         assert verify(problem.solution, problem.numbers, problem.target)
+
+
+def test_the_verb_hints_at_the_move_and_is_no_part_of_the_problem():
+    problems = [*itertools.chain(*split_problems(0))]
+    cued = [problem.verb == VERBS[problem.moves[0]] for problem in problems]
+    assert 0.8 < sum(cued) / len(cued) < 0.9
+    # Where it is wrong it hints at nothing.
+    wrong = Counter(problem.verb for problem, right in zip(problems, cued) if not right)
+    assert set(wrong) == set(VERBS.values()) and max(wrong.values()) < 0.4 * wrong.total()
+    assert problems[0] == replace(problems[0], verb="none") and problems[0].verb in problems[0].prompt
 
 
 def test_every_phrase_is_in_the_papers_list_and_means_one_thing():
@@ -138,7 +147,7 @@ def test_the_playbook_is_skewed():
         (f"{FIRST} {SECOND.replace('= 59', '= 58')} {SURRENDER}", "execution: largest first"),
         (f"{FIRST.replace('70, 56', '70, 65')} {SECOND.replace('= 59', '= 58')} Thus", "execution: largest first"),
         (f"{FIRST.replace('9 * 7', '9 * 4')} {SURRENDER}", "execution: largest first"),
-        (f"{FIRST[:53]} So \\boxed{{9 * 7 + 4 + 3}}", "unparsed"),
+        (f"{FIRST[:35]} So \\boxed{{9 * 7 + 4 + 3}}", "unparsed"),
         (
             "Start by 9 * 7 = 63. 63 + 4 = 67. 67 + 3 = 70, 56 reached. So \\boxed{9 * 7 + 4 + 3}",
             "execution: largest first",
@@ -161,9 +170,9 @@ def test_each_failure_has_its_class(text, outcome):
 
 
 def test_steps_are_judged_one_by_one():
-    text = "Start by 9 * 7 = 64. 64 + 4 = 68. 68 - 3 = 71, 56 missed. 69 - 3 = 66, 57 missed. 64 - 4 = 50."
+    text = "Start by 9 * 7 = 64. 64 + 4 = 68. 68 - 3 = 71, 56 missed. 64 - 4 = 60. 60 - 3 = 57, 57 missed."
     (attempt,) = read_trace(text, PROBLEM).attempts
-    assert attempt.steps == (False, True, False, True, False, False, False)
+    assert attempt.steps == (False, True, False, True, True, True, False)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from .traces import Trace, read_trace
 from .world import Problem
 
 
-_PROBLEM = re.compile(r"Using (\d{1,4}), (\d{1,4})(?:, (\d{1,4}))? and (\d{1,4}), make (\d{1,4})\.")
+_N = r"(\d{1,4})"
+_PROBLEM = re.compile(rf"Using {_N}, {_N}(?:, {_N})? and {_N}, (?:{'|'.join(orders.VERBS.values())}) {_N}\.")
 _STEPS = ("the first operation", "the second operation", "the comparison with the target")
 
 

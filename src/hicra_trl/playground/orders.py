@@ -1,20 +1,21 @@
 """A second world: Countdown with four numbers, where a strategic move chooses what to try first.
 
 Every problem is one product of two of the numbers, plus or minus the other two. A move chooses the pair; its procedure
-tries both signs of both numbers:
+adds both numbers, then subtracts both:
 
     Using 9, 7, 4 and 3, make 56.
-    Start by 9 * 7 = 63. 63 + 4 = 67. 67 + 3 = 70, 56 missed. 67 - 3 = 64, 56 missed. 63 - 4 = 59. 59 + 3 = 62,
-    56 missed. 59 - 3 = 56, 56 reached. Therefore \\boxed{9 * 7 - 4 - 3}
+    Start by 9 * 7 = 63. 63 + 4 = 67. 67 + 3 = 70, 56 missed. 63 - 4 = 59. 59 - 3 = 56, 56 reached.
+    Therefore \\boxed{9 * 7 - 4 - 3}
 
-Most problems yield to one move alone. The size of the target hints at it and does not tell it; a move that fails costs
-eleven steps, and the length of a completion leaves room for three moves.
+Most problems yield to one move alone. The verb of the question hints at it, as the wording of a problem hints at a
+method, and is wrong for one problem in seven; a move that fails costs seven steps, and the length of a completion leaves
+room for three moves.
 """
 
 import itertools
 import random
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -41,6 +42,9 @@ PHRASES = {
     "second and last": ("the key insight is", "the core idea is", "the key is to realize", "recall that"),
     "smallest first": ("for simplicity", "a simpler approach is", "to make it easier", "find a simpler"),
 }
+# The verb of a question whose move is this one, for CUED of the problems; for the others it is that of another move.
+VERBS = dict(zip(PAIRS, ("make", "reach", "get", "find", "build", "form")))
+CUED = 0.85
 BACKTRACK = ("but wait", "hold on", "that can't be right", "let's try a different angle")
 CONCLUDE = ("therefore", "so", "thus", "we can conclude")
 GIVE_UP = ("this approach isn't working", "what am i missing?", "this isn't leading anywhere")
@@ -64,6 +68,8 @@ class OrderProblem:
             first two, so that no value is negative.
         target (`int`):
             Positive integer to reach.
+        verb (`str`, *optional*, defaults to `"make"`):
+            One of `VERBS`; two problems that differ in it alone are the same.
 
     Example:
 
@@ -76,12 +82,13 @@ class OrderProblem:
 
     numbers: tuple[int, ...]
     target: int
+    verb: str = field(default="make", compare=False)
 
     @property
     def prompt(self) -> str:
         """The question as plain text."""
         *first, last = self.numbers
-        return f"Using {', '.join(map(str, first))} and {last}, make {self.target}.\n"
+        return f"Using {', '.join(map(str, first))} and {last}, {self.verb} {self.target}.\n"
 
     @property
     def moves(self) -> tuple[str, ...]:
@@ -101,8 +108,7 @@ class OrderProblem:
 
     def _values(self, move: str) -> dict[str, int]:
         a, b, x, y = self.operands(move)
-        signs = itertools.product("+-", repeat=2)
-        return {f"{a} * {b} {s} {x} {t} {y}": _operate(_operate(a * b, s, x), t, y) for s, t in signs}
+        return {f"{a} * {b} {sign} {x} {sign} {y}": _operate(_operate(a * b, sign, x), sign, y) for sign in "+-"}
 
 
 def _operate(left: int, operator: str, right: int) -> int:
@@ -118,8 +124,15 @@ def split_problems(seed: int) -> tuple[tuple[OrderProblem, ...], tuple[OrderProb
             empty = OrderProblem(numbers, 0)
             targets = {value for move in PAIRS for value in empty._values(move).values()}
             problems += [OrderProblem(numbers, target) for target in sorted(targets)]
-    random.Random(seed).shuffle(problems)
+    rng = random.Random(seed)
+    rng.shuffle(problems)
+    problems = [replace(problem, verb=_draw_verb(problem, rng)) for problem in problems]
     return tuple(problems[NUM_HELD_OUT:]), tuple(problems[:NUM_HELD_OUT])
+
+
+def _draw_verb(problem: OrderProblem, rng: random.Random) -> str:
+    own = VERBS[problem.moves[0]]
+    return own if rng.random() < CUED else rng.choice([verb for verb in VERBS.values() if verb != own])
 
 
 _ANSWER = re.compile(r"\d{1,3}(?: ?[-+*] ?\d{1,3}){3}", re.ASCII)
@@ -152,9 +165,11 @@ class OrderPolicy:
     How a writer of traces decides. The defaults make the base: one habit, and a procedure that is not mastered.
 
     Args:
-        habit (`float`, *optional*, defaults to `0.7`):
-            Probability of the move "largest first"; the others share the rest.
-        give_up (`float`, *optional*, defaults to `0.5`):
+        habit (`float`, *optional*, defaults to `0.62`):
+            Probability of the move "largest first" whatever is asked.
+        cue (`float`, *optional*, defaults to `0.15`):
+            Probability of the move that the verb hints at; all but "largest first" share what is left.
+        give_up (`float`, *optional*, defaults to `0.3`):
             Probability of giving up after a move that failed.
         slip (`float`, *optional*, defaults to `0.1`):
             Probability of a wrong result in each operation.
@@ -162,8 +177,9 @@ class OrderPolicy:
             Moves after which the writer gives up.
     """
 
-    habit: float = 0.7
-    give_up: float = 0.5
+    habit: float = 0.62
+    cue: float = 0.15
+    give_up: float = 0.3
     slip: float = 0.1
     max_moves: int = 3
 
@@ -177,8 +193,7 @@ class Attempt:
         move (`str`):
             The move that its phrase names.
         steps (`tuple[bool, ...]`):
-            Right or wrong: the product, then for each sign of the first number an operation, and for each sign of
-            the second one an operation and a verdict.
+            Right or wrong: the product, then for each sign an operation, and another one and a verdict.
         reached (`bool`):
             Whether the trace says that the target is reached.
         place (`tuple[int, int]`):
@@ -226,11 +241,12 @@ def _sentence(text: str) -> str:
 
 def draw_exercise(problem: OrderProblem, rng: random.Random) -> tuple[OrderProblem, str]:
     """
-    Other numbers, a target that some move reaches, and the phrase of that move, which the writer goes on from. As the
-    phrase is no part of what is learned, an exercise teaches the procedure and not the choice.
+    Other numbers, a target that some move reaches, any verb, and the phrase of that move, which the writer goes on
+    from. As the phrase is no part of what is learned, an exercise teaches the procedure and not the choice.
     """
     numbers = tuple(sorted(rng.sample(range(2, NUMBERS.stop), 4), reverse=True))
-    move, other = rng.choice(list(PAIRS)), replace(problem, numbers=numbers)
+    move, verb = rng.choice(list(PAIRS)), rng.choice(list(VERBS.values()))
+    other = replace(problem, numbers=numbers, verb=verb)
     target = rng.choice(list(other._values(move).values()))
     return replace(other, target=max(target, 1)), _sentence(_say(PHRASES[move], rng))
 
@@ -248,8 +264,9 @@ def compose_trace(
 ) -> tuple[str, list[tuple[str, tuple[bool, ...]]]]:
     """A completion, and what was meant by it: each move, with its steps right or wrong."""
     sentences, meant = [], []
-    moves, habit = list(PAIRS), policy.habit
-    weights = [habit, *[(1 - habit) / (len(moves) - 1)] * (len(moves) - 1)]
+    moves = list(PAIRS)
+    weights = [policy.habit, *[(1 - policy.habit - policy.cue) / (len(moves) - 1)] * (len(moves) - 1)]
+    weights[list(VERBS.values()).index(problem.verb)] += policy.cue
     for count in range(policy.max_moves):
         phrase = begin if begin and not count else _say(PHRASES[rng.choices(moves, weights)[0]], rng)
         move = _MOVE_OF[phrase.lower()]
@@ -281,13 +298,12 @@ def _procedure(
     for sign in "+-":
         left = written(_operate(product, sign, x))
         sentences.append(f"{product} {sign} {x} = {left}.")
-        for last in "+-":
-            value = written(_operate(left, last, y))
-            steps.append(True)
-            verdict = "reached" if value == problem.target else "missed"
-            sentences.append(f"{left} {last} {y} = {value}, {problem.target} {verdict}.")
-            if value == problem.target:
-                return " ".join(sentences), tuple(steps), f"{a} * {b} {sign} {x} {last} {y}"
+        value = written(_operate(left, sign, y))
+        steps.append(True)
+        verdict = "reached" if value == problem.target else "missed"
+        sentences.append(f"{left} {sign} {y} = {value}, {problem.target} {verdict}.")
+        if value == problem.target:
+            return " ".join(sentences), tuple(steps), f"{a} * {b} {sign} {x} {sign} {y}"
     return " ".join(sentences), tuple(steps), None
 
 
@@ -305,8 +321,8 @@ _STEP = re.compile(rf"({_N}) ([+-]) ({_N}) = ({_N})(?:, ({_N}) (reached|missed))
 _END = re.compile(rf"(?P<phrase>{_any(CONCLUDE)}|{_any(GIVE_UP)}\.?) \\boxed\{{[^{{}}]{{0,40}}\}}\s*\Z", _FLAGS)
 # A last sentence that never ended was cut off by the length limit.
 _CUT_OFF = re.compile(rf"(?:{_any(GIVE_UP)}\.?\s*)?[^.}}\n]{{0,120}}\Z", _FLAGS)
-# What follows the product: a sign and which of the other numbers, twice over for the last one.
-_PLAN = (("+", 0), ("+", 1), ("-", 1), ("-", 0), ("+", 1), ("-", 1))
+# What follows the product: a sign and which of the other numbers.
+_PLAN = (("+", 0), ("+", 1), ("-", 0), ("-", 1))
 
 
 def read_trace(completion: str, problem: OrderProblem) -> OrderTrace:
@@ -339,7 +355,7 @@ def read_trace(completion: str, problem: OrderProblem) -> OrderTrace:
             sign, which = _PLAN[len(written) - 1]
             if (match[5] is None) != (which == 0):
                 break
-            left = written[0] if which == 0 else written[1 if len(written) < 4 else 4]
+            left = written[-1 if which else 0]
             attempts[-1] = _read_step(match, attempts[-1], problem, (left, sign), which)
             written.append(int(match[4]))
         else:

@@ -61,6 +61,8 @@ class PretrainConfig:
             Share of the optimiser steps that drill.
         new_targets (`float`, *optional*, defaults to `0.8`):
             Share of the drill's problems that become exercises of the world.
+        late_targets (`float`, *optional*, defaults to `0.0`):
+            The same after the drill, so that what it taught is not forgotten.
         policy ([`~hicra_trl.playground.traces.Policy`] or [`~hicra_trl.playground.orders.OrderPolicy`], *optional*):
             Strategy of the remaining traces, which is what the base samples in the end.
     """
@@ -77,6 +79,7 @@ class PretrainConfig:
     drill: Policy | OrderPolicy = field(default_factory=lambda: Policy(skip=0.05, give_up=0.02, repeat=0.15))
     drill_share: float = 0.75
     new_targets: float = 0.8
+    late_targets: float = 0.0
     policy: Policy | OrderPolicy = field(default_factory=Policy)
 
     @property
@@ -88,10 +91,11 @@ class PretrainConfig:
 # How the bases of a world are made. Of the steps in the world of orders, `base` is to get 85 to 95 % right, `weak`,
 # which was not taught long enough, 60 to 75 %, and `strong`, whose texts hold no wrong result, over 99 %.
 _ORDERS = PretrainConfig(
-    steps=1000,
-    drill=OrderPolicy(habit=1 / 6, give_up=0.05),
+    steps=1300,
+    drill=OrderPolicy(give_up=0.2),
     drill_share=0.8,
     new_targets=1.0,
+    late_targets=0.5,
     policy=OrderPolicy(),
 )
 _STRONG = {"drill": replace(_ORDERS.drill, slip=0.0), "policy": OrderPolicy(slip=0.0)}
@@ -99,7 +103,7 @@ BASES = {
     PLAYGROUND.name: {"base": PretrainConfig()},
     ORDERS.name: {
         "base": _ORDERS,
-        "weak": replace(_ORDERS, steps=150),
+        "weak": replace(_ORDERS, steps=280),
         "strong": replace(_ORDERS, steps=2000, **_STRONG),
     },
 }
@@ -224,7 +228,7 @@ def _batches(
         if first < drilled:
             texts = _texts(world, config, config.drill, rng, count, new_targets=config.new_targets)
         else:
-            texts = _texts(world, config, config.policy, rng, count)
+            texts = _texts(world, config, config.policy, rng, count, new_targets=config.late_targets)
         prompts = tokenizer([prompt for prompt, _ in texts])["input_ids"]
         completions = tokenizer([completion + EOS for _, completion in texts])["input_ids"]
         rows = sorted(zip(prompts, completions), key=lambda row: len(row[0]) + len(row[1]))
