@@ -176,8 +176,9 @@ def origin(manifest: Mapping[str, Any]) -> dict[str, str]:
     """What a run comes from, by name, as pages show it; what its manifest does not say is left out."""
     model, lexicon, data = manifest.get("model", {}), manifest.get("lexicon", {}), _data(manifest)
     versions = {**manifest.get("versions", {}), "Python": manifest.get("python")}
-    code = manifest.get("code") or {"commit": None}
-    commit = f" of commit {code['commit'][:12]}{' (modified)' * code['modified']}" if code["commit"] else ""
+    code = manifest.get("code") or {}
+    modified = " (modified)" if code.get("modified") else ""
+    commit = f" of commit {code['commit'][:12]}{modified}" if code.get("commit") else ""
     finished = {"finished": manifest["finished"] or "not yet"} if "finished" in manifest else {}
     found = {
         "seed": manifest.get("seed"),

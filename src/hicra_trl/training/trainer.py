@@ -1,9 +1,10 @@
 """GRPO with hierarchy-aware credit: wires the labeler, the credit and the dynamics to TRL."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from huggingface_hub import ModelCard
@@ -198,7 +199,7 @@ class HICRATrainer(RolloutTrainer):
         super().create_model_card(*args, **kwargs)
         if self.is_world_process_zero():
             path = Path(self.args.output_dir, "README.md")
-            card, row = ModelCard.load(path), next(iter(self.train_dataset))
+            card, row = ModelCard.load(path), next(iter(cast(Iterable[dict[str, Any]], self.train_dataset)))
             prompt = None if {"image", "images"} & row.keys() else row["prompt"]
             base, logs = get_config_model_id(self.model.config), self.state.log_history
             complete_card(card, self.args, self.labeler.grams, logs, base, prompt, not self.is_in_train)
