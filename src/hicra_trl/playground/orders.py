@@ -8,8 +8,8 @@ adds both numbers, then subtracts both:
     Therefore \\boxed{9 * 7 - 4 - 3}
 
 Most problems yield to one move alone. The verb of the question hints at it, as the wording of a problem hints at a
-method, and is wrong for one problem in seven; a move that fails costs seven steps, and the length of a completion leaves
-room for three moves.
+method, and is wrong for one problem in seven; a move that fails costs seven steps, and the length of a completion
+leaves room for three moves.
 """
 
 import itertools
@@ -43,7 +43,7 @@ PHRASES = {
     "smallest first": ("for simplicity", "a simpler approach is", "to make it easier", "find a simpler"),
 }
 # The verb of a question whose move is this one, for CUED of the problems; for the others it is that of another move.
-VERBS = dict(zip(PAIRS, ("make", "reach", "get", "find", "build", "form")))
+VERBS: dict[str, str] = dict(zip(PAIRS, ("make", "reach", "get", "find", "build", "form")))
 CUED = 0.85
 BACKTRACK = ("but wait", "hold on", "that can't be right", "let's try a different angle")
 CONCLUDE = ("therefore", "so", "thus", "we can conclude")
