@@ -148,7 +148,8 @@ def test_help_all_shows_each_field_that_the_command_takes_and_its_default(comman
         if said is None:
             assert "efaults to" in text, name
         elif isinstance(default, str):
-            assert said[1] == default, name
+            # That of Transformers' optimizer depends on the version of torch: both are told.
+            assert said[1] == default or default in re.findall(r"\w+", said[1]), name
         else:
             assert yaml.safe_load(said[1]) == default or float(said[1]) == default, name
 

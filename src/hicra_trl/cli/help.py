@@ -205,7 +205,7 @@ def _entry(field: Field, everything: bool) -> str:
     sentences = re.split(r"(?<=\.) (?=[A-Z`\"])", field.text)
     text = " ".join(sentences if everything else sentences[:2])
     if field.default not in (None, "None", '""', "''"):
-        default = field.default.lower() if field.default in ("True", "False") else field.default.strip("\"'")
+        default = field.default.lower() if field.default in ("True", "False") else re.sub("[\"']", "", field.default)
         text += f" (default: {default})"
     first, *more = wrap(_plain(text), _WIDTH - _COLUMN, break_long_words=False, break_on_hyphens=False) or [""]
     # A long flag has its line to itself.

@@ -95,14 +95,15 @@ def test_overrides_of_benchmarks_not_asked_for_have_no_effect_but_are_checked():
 def test_an_unknown_benchmark_lists_those_that_are_known():
     assert error(["aime23"]) == (
         "unknown benchmark 'aime23': expected one of aime24, aime25, math500, amc23, minerva, olympiadbench, "
-        "mathvista, mathverse, mathvision, emma, or an override aime23.dataset=FILE_OR_HUB_ID"
+        "mathvista, mathverse, mathvision, emma, or an override aime23.dataset=FILE_OR_HUB_ID "
+            "(did you mean aime25?)"
     )
 
 
 def test_an_unknown_field_lists_those_that_are_known():
     message = error(["aime24"], ["aime24.samples=8"])
     assert message.startswith("aime24 has no field 'samples': expected one of dataset, config, split, revision, ")
-    assert message.endswith("num_samples, note")
+    assert message.endswith("num_samples, note (did you mean num_samples?)")
     assert "no field 'name'" in error(["aime24"], ["aime24.name=other"])
 
 
