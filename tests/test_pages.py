@@ -31,6 +31,7 @@ from conftest import OUR_DATA, REPOSITORY, TESTS
 from hicra_trl import HICRAConfig
 from hicra_trl.cli.campaign import CampaignArguments
 from hicra_trl.cli.main import main
+from hicra_trl.grams import StrategicGrams
 from hicra_trl.playground.pretrain import BASES
 from hicra_trl.training.arguments import RunArguments
 
@@ -40,7 +41,7 @@ PAGES = ["README.md", *sorted(str(page.relative_to(REPOSITORY)) for page in REPO
 NOT_RUN = {
     "downloads": ["pip install", "python3 -m venv", "git clone", "make install", "models/smollm2-135m"],
     "minutes": [
-        *("make quickstart", "make check", "hicra playground", "playground.inspect", "campaign show runs/credit"),
+        *("make quickstart", "make check", "hicra playground", "playground.inspect", "campaign show runs/playground"),
         *("python benchmarks/", "torchrun"),
     ],
     "a GPU": ["--engine vllm", "vllm serve", "vllm_mode server", "async_grpo", "--judge vllm"],
@@ -96,6 +97,7 @@ def world(model_folder, tmp_path_factory):
     hicra = world / "runs" / "playground" / "hicra-seed1"
     record = files("hicra_trl.analysis.viewer").joinpath("playground-demo", "token_records")
     shutil.copytree(record, hicra / "token_records")
+    StrategicGrams.paper().save(hicra / "strategic_grams")
     shutil.copy(world / "runs" / "grpo-seed1" / "gram_outcomes.parquet", hicra)
     rows = [{"problem": f"{n} + 1?", "answer": str(n + 1)} for n in range(16)]
     (world / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -188,7 +190,9 @@ def run_python(page, text, names):
         return []
     said = []
     test = doctest.DocTestParser().get_doctest(text, names, page, page, 0)
-    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test, out=said.append)
+    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test, out=said.append, clear_globs=False)
+    # A later block of the page goes on from there.
+    names |= test.globs
     return said
 
 
