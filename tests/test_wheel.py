@@ -77,7 +77,7 @@ def test_the_wheel_says_what_it_is(hicra):
 def test_recipes_and_accelerate_configs_are_found_by_name(name, hicra):
     done = hicra("train", "--config", name, "--accelerate_config", "cpu_ddp", "--dry_run")
     assert done.returncode == 0, done.stderr
-    assert "HICRA, alpha 0.2, 249 strategic grams" in done.stdout and "2 processes x 128" in done.stdout
+    assert "HICRA, alpha 0.2, 249 strategic grams" in done.stdout and "2 processes x 64" in done.stdout
     missing = hicra("train", "--config", "playground/hicar")
     assert missing.returncode == 2 and missing.stderr == (
         "hicra train: no recipe at playground/hicar: expected a file, or one of the package's, like playground/hicra, "
