@@ -116,7 +116,7 @@ def test_one_check_below_decides_by_holms_correction():
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     """It writes what can be read, and little more."""
-    config = PretrainConfig(hidden_size=64, num_layers=1, intermediate_size=64, steps=150, batch_size=32)
+    config = PretrainConfig(steps=300, batch_size=32)
     return pretrain(tmp_path_factory.mktemp("base"), config)
 
 
