@@ -123,8 +123,8 @@ def test_runs_of_another_recipe_are_refused_before_anything_is_trained(tmp_path,
 def test_it_trains_tests_and_reports_and_goes_on(claims, tmp_path):
     def tiny(content):
         playground = content["campaigns"]["playground"]
-        short = {"max_steps": 4, "eval_steps": 2, "num_generations": 4, "per_device_train_batch_size": 8}
-        playground["overrides"] |= {**short, "token_record": 2, "max_completion_length": 16}
+        short = {"max_steps": 4, "eval_steps": 2, "logging_steps": 1, "token_record": 2, "max_completion_length": 16}
+        playground["overrides"] |= {**short, "num_generations": 4, "per_device_train_batch_size": 8}
         playground["quick"] = {"seeds": [11], "conditions": ["grpo", "hicra"]}
 
     claims(tiny)
@@ -134,7 +134,7 @@ def test_it_trains_tests_and_reports_and_goes_on(claims, tmp_path):
     record.write_text(json.dumps(made))
     # Such a base solves nothing, and has no step to take.
     mark = {"claims": plan.claims_hash(), "base": made["fingerprint"]}
-    kept = {**mark, "checks": {"tables": [0.1, 0.2, 0.3]}, "text": "a table"}
+    kept = {**mark, "checks": {"tables": [0.2, 0.25, 0.3]}, "text": "a table"}
     (tmp_path / "runs" / "claims").mkdir()
     (tmp_path / "runs" / "claims" / "target.json").write_text(json.dumps(kept))
     # What is patched here is of this process.

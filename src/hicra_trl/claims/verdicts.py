@@ -57,14 +57,14 @@ class Numbers:
         return float(self.values(name)[:_START].mean())
 
     def moved(self, name: str, sign: int) -> float | None:
-        """The step at which it has gone most of its way up (1) or down (-1); `None` if it ends on the other side."""
+        """The step at which it has gone most of its way up (1) or down (-1); `None` if it never has."""
         way = self.end(name) - self.start(name)
         if not sign * way > 0:
             return None
         values, half = self.values(name), _WINDOW // 2
         means = (values[max(0, i - half) : i + half + 1].mean() for i in range(len(values)))
         so_far = (sign * (mean - self.start(name)) >= _WAY * abs(way) for mean in means)
-        return next(float(step) for (step, _), there in zip(self.curves[name], so_far) if there)
+        return next((float(step) for (step, _), there in zip(self.curves[name], so_far) if there), None)
 
 
 # By condition and seed, of one base.
