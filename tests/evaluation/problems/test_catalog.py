@@ -96,7 +96,7 @@ def test_an_unknown_benchmark_lists_those_that_are_known():
     assert error(["aime23"]) == (
         "unknown benchmark 'aime23': expected one of aime24, aime25, math500, amc23, minerva, olympiadbench, "
         "mathvista, mathverse, mathvision, emma, or an override aime23.dataset=FILE_OR_HUB_ID "
-            "(did you mean aime25?)"
+        "(did you mean aime25?)"
     )
 
 
