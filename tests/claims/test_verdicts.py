@@ -136,3 +136,8 @@ def test_every_part_is_measured():
     found = verdicts(invent(Truth(figures={**FORKS, **SAME})), TARGETS[HOLDS])
     assert [one.name for one in found] == [*read_claims()["claims"]]
     assert [(one.name, part.name) for one in found for part in one.parts if not part.values] == []
+
+
+def test_a_curve_whose_windows_never_go_the_way_of_its_end_has_no_step():
+    run = Numbers({"strategy": [(1, 1.0), (2, 1.0), (3, 1.0), (4, 2.0)]})
+    assert run.end("strategy") > run.start("strategy") and run.moved("strategy", 1) is None
