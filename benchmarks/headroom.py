@@ -4,8 +4,9 @@
     python benchmarks/headroom.py show orders
 
 The oracle reads every sampled completion exactly, and credits the tokens alone that decide: a choice is right if it
-solves the problem, whatever became of it, and giving up is wrong; a step is right or wrong. Its advantage is 1 or 0
-minus the mean over the generation's decisions of that kind. All other tokens get nothing.
+solves the problem, whatever became of it; to go on is right, and to give up is wrong; a step of a move that solves the problem is
+right or wrong, and so is the first token that no trace of the world could have there. The advantage is 1 or 0 minus the
+mean over the generation's decisions of that kind. All other tokens get nothing.
 
 One job is one method, learning rate and seed. What is finished is kept, and several processes may share a folder.
 """
@@ -18,6 +19,7 @@ import time
 from pathlib import Path
 from statistics import fmean
 
+import regex
 import torch
 import yaml
 from datasets import Dataset
@@ -25,7 +27,7 @@ from datasets import Dataset
 from hicra_trl.disk import write_whole
 from hicra_trl.playground.evaluate import judge, sample
 from hicra_trl.playground.experiment import prepare
-from hicra_trl.playground.orders import order_reward
+from hicra_trl.playground import orders
 from hicra_trl.playground.traces import PHRASES
 from hicra_trl.playground.world import countdown_reward, problem_rows
 from hicra_trl.playground.worlds import WORLDS
@@ -34,7 +36,12 @@ from hicra_trl.training import HICRAConfig, HICRATrainer
 
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-REWARDS = {"playground": countdown_reward, "orders": order_reward}
+REWARDS = {"playground": countdown_reward, "orders": orders.order_reward}
+SENTENCES = [
+    regex.compile(pattern.pattern, regex.IGNORECASE | regex.ASCII)
+    for pattern in (orders._MOVE, orders._STEP, orders._END)
+]
+BACKTRACK = re.compile(rf"(?:{'|'.join(map(re.escape, orders.BACKTRACK))}), \Z", re.IGNORECASE)
 METHODS = ("grpo", "oracle", "oracle-moves")
 # 8 problems x 8 completions a step: with large batches nothing separates in the playground.
 SMALL = {"per_device_train_batch_size": 64, "num_generations": 8, "steps_per_generation": 1}
@@ -49,11 +56,31 @@ def decisions(world, text, problem):
                 yield "move", *match.span(), right
         return
     for attempt in trace.attempts:
-        yield "move", *attempt.place, attempt.move in problem.moves
-        for place, right in zip(attempt.places, attempt.steps):
-            yield "step", *place, right
+        solves = attempt.move in problem.moves
+        if match := BACKTRACK.search(text, 0, attempt.place[0]):
+            yield "go on", *match.span(), True
+        yield "move", *attempt.place, solves
+        if solves:
+            yield from (("step", *place, right) for place, right in zip(attempt.places, attempt.steps))
     if trace.boxed == "none" and trace.end is not None:
-        yield "move", *trace.end, False
+        yield "go on", *trace.end, False
+    elif trace.boxed is not None:
+        start = text.rindex(trace.boxed)
+        yield "step", start, start + len(trace.boxed), trace.outcome == "correct"
+    if trace.end is None:
+        yield "step", *derailed(text, trace), False
+
+
+def derailed(text, trace):
+    """The character at which a completion leaves the grammar of the world's traces, as a span."""
+    rest = text[trace.stopped :]
+    whole = (
+        length
+        for length in range(len(rest) + 1)
+        if any(pattern.fullmatch(rest[:length], partial=True) for pattern in SENTENCES)
+    )
+    first = trace.stopped + max(whole, default=0)
+    return first, first + 1
 
 
 def oracle_advantages(world, rows, pieces, kinds):
@@ -113,7 +140,7 @@ def train(world, base, method, rate, seed, steps, eval_steps):
             train_dataset=training,
             eval_dataset=held_out,
             world=world,
-            kinds={"grpo": (), "oracle": ("move", "step"), "oracle-moves": ("move",)}[method],
+            kinds={"grpo": (), "oracle": ("move", "go on", "step"), "oracle-moves": ("move", "go on")}[method],
         )
         trainer.train()
         history = trainer.state.log_history

@@ -20,6 +20,7 @@ from hicra_trl.playground.orders import (
     OUTCOMES,
     PAIRS,
     PHRASES,
+    TALK,
     VERBS,
     OrderPolicy,
     OrderProblem,
@@ -34,9 +35,12 @@ from hicra_trl.playground.worlds import ORDERS
 
 PROBLEM = OrderProblem((9, 7, 4, 3), 56)
 SOLVED = "So \\boxed{9 * 7 - 4 - 3}"
-FIRST = "Start by 9 * 7 = 63. 63 + 4 = 67. 67 + 3 = 70, 56 missed."
-SECOND = "63 - 4 = 59. 59 - 3 = 56, 56 reached."
-SMALLEST = "For simplicity 4 * 3 = 12. 12 + 9 = 21. 21 + 7 = 28, 56 missed. 12 - 9 = 3. 3 - 7 = -4, 56 missed."
+FIRST = "Start by 9 * 7 = 63. Then 63 + 4 = 67. And 67 + 3 = 70, 56 missed."
+SECOND = "Also 63 - 4 = 59. Just 59 - 3 = 56, 56 reached."
+SMALLEST = (
+    "For simplicity 4 * 3 = 12. Here 12 + 9 = 21. Well 21 + 7 = 28, 56 missed. "
+    "Again 12 - 9 = 3. Indeed 3 - 7 = -4, 56 missed."
+)
 SURRENDER = "What am i missing? \\boxed{none}"
 POLICIES = [OrderPolicy(), OrderPolicy(slip=0), OrderPolicy(habit=1 / 6, cue=0, give_up=0), OrderPolicy(slip=0.5)]
 
@@ -92,6 +96,7 @@ def test_every_phrase_is_in_the_papers_list_and_means_one_thing():
     assert set(phrases) <= set(StrategicGrams.paper())
     assert len(set(phrases)) == len(phrases)
     assert min(map(len, PHRASES.values())) >= 4
+    assert not set(TALK) & set(StrategicGrams.paper())
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -147,9 +152,9 @@ def test_the_playbook_is_skewed():
         (f"{FIRST} {SECOND.replace('= 59', '= 58')} {SURRENDER}", "execution: largest first"),
         (f"{FIRST.replace('70, 56', '70, 65')} {SECOND.replace('= 59', '= 58')} Thus", "execution: largest first"),
         (f"{FIRST.replace('9 * 7', '9 * 4')} {SURRENDER}", "execution: largest first"),
-        (f"{FIRST[:35]} So \\boxed{{9 * 7 + 4 + 3}}", "unparsed"),
+        (f"{FIRST[:40]} So \\boxed{{9 * 7 + 4 + 3}}", "unparsed"),
         (
-            "Start by 9 * 7 = 63. 63 + 4 = 67. 67 + 3 = 70, 56 reached. So \\boxed{9 * 7 + 4 + 3}",
+            f"{FIRST.replace('missed', 'reached')} So \\boxed{{9 * 7 + 4 + 3}}",
             "execution: largest first",
         ),
         (f"{FIRST} {SECOND} So \\boxed{{9 * 7 - 4 - 4}}", "execution: largest first"),
@@ -170,9 +175,14 @@ def test_each_failure_has_its_class(text, outcome):
 
 
 def test_steps_are_judged_one_by_one():
-    text = "Start by 9 * 7 = 64. 64 + 4 = 68. 68 - 3 = 71, 56 missed. 64 - 4 = 60. 60 - 3 = 57, 57 missed."
+    text = (
+        "Start by 9 * 7 = 64. Then 64 + 4 = 68. And 68 - 3 = 71, 56 missed. "
+        "Also 64 - 4 = 60. Just 60 - 3 = 57, 57 missed."
+    )
     (attempt,) = read_trace(text, PROBLEM).attempts
     assert attempt.steps == (False, True, False, True, True, True, False)
+    # Each stands where it first goes wrong, or else where its result does.
+    assert [text[slice(*place)] for place in attempt.places] == ["64", "68", "-", "missed", "60", "57", "57"]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +219,7 @@ def test_whatever_is_written_gets_exactly_one_class(text):
     assert (trace.outcome == "correct") == (order_reward([text], [[9, 7, 4, 3]], [56])[0] == 1.0)
 
 
-@pytest.mark.parametrize("unit", [f"{SMALLEST} ", "\\boxed{", "start by 9 * ", "9 ", " ", "a", "63 + 4 = 67. "])
+@pytest.mark.parametrize("unit", [f"{SMALLEST} ", "\\boxed{", "start by 9 * ", "9 ", " ", "a", "then 63 + 4 = 67. "])
 def test_reading_takes_linear_time(unit):
     start = time.process_time()
     read_trace(unit * 2000 + "x", PROBLEM)

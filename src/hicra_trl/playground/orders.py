@@ -4,12 +4,13 @@ Every problem is one product of two of the numbers, plus or minus the other two.
 adds both numbers, then subtracts both:
 
     Using 9, 7, 4 and 3, make 56.
-    Start by 9 * 7 = 63. 63 + 4 = 67. 67 + 3 = 70, 56 missed. 63 - 4 = 59. 59 - 3 = 56, 56 reached.
+    Start by 9 * 7 = 63. Then 63 + 4 = 67. Well 67 + 3 = 70, 56 missed. And 63 - 4 = 59. Just 59 - 3 = 56, 56 reached.
     Therefore \\boxed{9 * 7 - 4 - 3}
 
 Most problems yield to one move alone. The verb of the question hints at it, as the wording of a problem hints at a
 method, and is wrong for one problem in seven; a move that fails costs seven steps, and the length of a completion
-leaves room for three moves.
+leaves room for three moves. Before each sum stands a word that means nothing, so that most of what a completion could
+have said otherwise does not matter.
 """
 
 import itertools
@@ -47,6 +48,8 @@ VERBS: dict[str, str] = dict(zip(PAIRS, ("make", "reach", "get", "find", "build"
 CUED = 0.85
 BACKTRACK = ("but wait", "hold on", "that can't be right", "let's try a different angle")
 CONCLUDE = ("therefore", "so", "thus", "we can conclude")
+# Words without a meaning: a completion has some ten, each as likely as the others, and no credit should move them.
+TALK = ("then", "and", "also", "here", "again", "well", "indeed", "just")
 GIVE_UP = ("this approach isn't working", "what am i missing?", "this isn't leading anywhere")
 _MOVE_OF = {phrase: move for move, phrases in PHRASES.items() for phrase in phrases}
 OUTCOMES = (
@@ -167,7 +170,7 @@ class OrderPolicy:
     Args:
         habit (`float`, *optional*, defaults to `0.62`):
             Probability of the move "largest first" whatever is asked.
-        cue (`float`, *optional*, defaults to `0.15`):
+        cue (`float`, *optional*, defaults to `0.1`):
             Probability of the move that the verb hints at; all but "largest first" share what is left.
         give_up (`float`, *optional*, defaults to `0.3`):
             Probability of giving up after a move that failed.
@@ -178,7 +181,7 @@ class OrderPolicy:
     """
 
     habit: float = 0.62
-    cue: float = 0.15
+    cue: float = 0.1
     give_up: float = 0.3
     slip: float = 0.1
     max_moves: int = 3
@@ -199,7 +202,7 @@ class Attempt:
         place (`tuple[int, int]`):
             Where the phrase stands in the text, half-open.
         places (`tuple[tuple[int, int], ...]`):
-            Where the result of each step stands.
+            Where the result of each step stands, or the first thing in it that is wrong.
     """
 
     move: str
@@ -221,6 +224,8 @@ class OrderTrace:
             Content of the last balanced `\\boxed{}`.
         end (`tuple[int, int]` or `None`):
             Where the phrase stands that concludes or gives up.
+        stopped (`int`):
+            Where the sentences of the moves end: what follows concludes, gives up, was cut off, or cannot be read.
         outcome (`str`):
             The one class of this completion, one of `OUTCOMES`.
     """
@@ -228,6 +233,7 @@ class OrderTrace:
     attempts: tuple[Attempt, ...]
     boxed: str | None
     end: tuple[int, int] | None
+    stopped: int
     outcome: str
 
 
@@ -297,11 +303,11 @@ def _procedure(
     sentences = [f"{a} * {b} = {product}."]
     for sign in "+-":
         left = written(_operate(product, sign, x))
-        sentences.append(f"{product} {sign} {x} = {left}.")
+        sentences.append(f"{_sentence(rng.choice(TALK))} {product} {sign} {x} = {left}.")
         value = written(_operate(left, sign, y))
         steps.append(True)
         verdict = "reached" if value == problem.target else "missed"
-        sentences.append(f"{left} {sign} {y} = {value}, {problem.target} {verdict}.")
+        sentences.append(f"{_sentence(rng.choice(TALK))} {left} {sign} {y} = {value}, {problem.target} {verdict}.")
         if value == problem.target:
             return " ".join(sentences), tuple(steps), f"{a} * {b} {sign} {x} {sign} {y}"
     return " ".join(sentences), tuple(steps), None
@@ -317,7 +323,7 @@ _FLAGS = re.IGNORECASE | re.ASCII
 _MOVE = re.compile(
     rf"(?:{_any(BACKTRACK)}, )?(?P<phrase>{_any(tuple(_MOVE_OF))}) ({_N}) \* ({_N}) = ({_N})\.\s*", _FLAGS
 )
-_STEP = re.compile(rf"({_N}) ([+-]) ({_N}) = ({_N})(?:, ({_N}) (reached|missed))?\.\s*", _FLAGS)
+_STEP = re.compile(rf"{_any(TALK)} ({_N}) ([+-]) ({_N}) = ({_N})(?:, ({_N}) (reached|missed))?\.\s*", _FLAGS)
 _END = re.compile(rf"(?P<phrase>{_any(CONCLUDE)}|{_any(GIVE_UP)}\.?) \\boxed\{{[^{{}}]{{0,40}}\}}\s*\Z", _FLAGS)
 # A last sentence that never ended was cut off by the length limit.
 _CUT_OFF = re.compile(rf"(?:{_any(GIVE_UP)}\.?\s*)?[^.}}\n]{{0,120}}\Z", _FLAGS)
@@ -356,7 +362,7 @@ def read_trace(completion: str, problem: OrderProblem) -> OrderTrace:
             if (match[5] is None) != (which == 0):
                 break
             left = written[-1 if which else 0]
-            attempts[-1] = _read_step(match, attempts[-1], problem, (left, sign), which)
+            attempts[-1] = _read_step(match, attempts[-1], problem, left, sign, which)
             written.append(int(match[4]))
         else:
             break
@@ -365,30 +371,31 @@ def read_trace(completion: str, problem: OrderProblem) -> OrderTrace:
     end = _END.match(completion, position)
     cut = boxed is None and _CUT_OFF.match(completion, position) is not None
     outcome = _classify(attempts, boxed, end is None and not cut, problem)
-    return OrderTrace(tuple(attempts), boxed, None if end is None else end.span("phrase"), outcome)
+    return OrderTrace(tuple(attempts), boxed, None if end is None else end.span("phrase"), position, outcome)
 
 
 def _read_product(match: re.Match, problem: OrderProblem) -> Attempt:
     move = _MOVE_OF[match["phrase"].lower()]
-    right = (int(match[2]), int(match[3])) == problem.operands(move)[:2] and int(match[4]) == int(match[2]) * int(
-        match[3]
-    )
-    return Attempt(move, (right,), False, match.span("phrase"), (match.span(4),))
+    a, b, *_ = problem.operands(move)
+    right, place = _compare(match, {2: a, 3: b, 4: a * b})
+    return Attempt(move, (right,), False, match.span("phrase"), (place,))
 
 
-def _read_step(
-    match: re.Match, attempt: Attempt, problem: OrderProblem, begin: tuple[int, str], which: int
-) -> Attempt:
-    expected = (*begin, problem.operands(attempt.move)[2 + which])
-    given = (int(match[1]), match[2], int(match[3]))
-    steps = [given == expected and int(match[4]) == _operate(*given)]
-    places = [match.span(4)]
+def _read_step(match: re.Match, attempt: Attempt, problem: OrderProblem, left: int, sign: str, which: int) -> Attempt:
+    other = problem.operands(attempt.move)[2 + which]
+    found = [_compare(match, {1: left, 2: sign, 3: other, 4: _operate(left, sign, other)})]
     if match[5] is not None:
-        reached = match[6].lower() == "reached"
-        steps.append(int(match[5]) == problem.target and reached == (int(match[4]) == problem.target))
-        places.append(match.span(6))
-        attempt = replace(attempt, reached=reached)
+        verdict = "reached" if int(match[4]) == problem.target else "missed"
+        found.append(_compare(match, {5: problem.target, 6: verdict}))
+        attempt = replace(attempt, reached=match[6].lower() == "reached")
+    steps, places = zip(*found)
     return replace(attempt, steps=(*attempt.steps, *steps), places=(*attempt.places, *places))
+
+
+def _compare(match: re.Match, expected: dict[int, int | str]) -> tuple[bool, tuple[int, int]]:
+    """Whether the groups are as expected, and the span of the first that is not, or of the last."""
+    wrong = [group for group, value in expected.items() if match[group].lower() != str(value)]
+    return not wrong, match.span([*wrong, max(expected)][0])
 
 
 def _classify(attempts: list[Attempt], boxed: str | None, unparsed: bool, problem: OrderProblem) -> str:

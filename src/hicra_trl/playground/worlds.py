@@ -95,6 +95,6 @@ ORDERS = World(
     orders.OUTCOMES,
     solving=lambda problem: problem.moves,
     choice=lambda attempt: attempt.move,
-    max_new_tokens=128,
+    max_new_tokens=160,
 )
 WORLDS = {world.name: world for world in (PLAYGROUND, ORDERS)}
