@@ -185,8 +185,17 @@ def smoothed(curve):
 
 
 def steps_to(curve, accuracy):
-    """The first step at which the smoothed curve is at least that high; None if it never is."""
-    return next((step for step, value in smoothed(curve) if value >= accuracy), None)
+    """The step at which the smoothed curve first reaches an accuracy, between evaluations on a line; None if never."""
+    before = None
+    for step, value in smoothed(curve):
+        if value >= accuracy:
+            return (
+                step
+                if before is None
+                else before[0] + (step - before[0]) * (accuracy - before[1]) / (value - before[1])
+            )
+        before = step, value
+    return None
 
 
 def show(args):
@@ -196,7 +205,7 @@ def show(args):
         jobs.setdefault((found["method"], found["rate"]), {})[found["seed"]] = found
     ends = {key: fmean(smoothed(one["curve"])[-1][1] for one in seeds.values()) for key, seeds in jobs.items()}
     best = max((key for key in ends if key[0] == "grpo"), key=ends.__getitem__)
-    rows = [("method", "rate", "seeds", "end", "steps right", f"steps to {ends[best]:.1%}", "of GRPO's", "seconds")]
+    rows = [("method", "rate", "seeds", "end", "steps right", f"steps to {ends[best]:.1%}", "of all", "seconds")]
     last = runs[0]["curve"][-1][0]
     for (method, rate), seeds in sorted(jobs.items()):
         mean_curve = [
@@ -211,7 +220,7 @@ def show(args):
                 str(len(seeds)),
                 f"{ends[method, rate]:.1%}",
                 f"{fmean(one['step_accuracy'] for one in seeds.values()):.1%}",
-                "never" if reached is None else str(reached),
+                "never" if reached is None else f"{reached:.0f}",
                 "" if reached is None else f"{reached / last:.2f}",
                 f"{fmean(one['seconds'] for one in seeds.values()):.0f}",
             )
