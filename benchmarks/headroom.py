@@ -4,9 +4,9 @@
     python benchmarks/headroom.py show orders
 
 The oracle reads every sampled completion exactly, and credits the tokens alone that decide: a choice is right if it
-solves the problem, whatever became of it; to go on is right, and to give up is wrong; a step of a move that solves the problem is
-right or wrong, and so is the first token that no trace of the world could have there. The advantage is 1 or 0 minus the
-mean over the generation's decisions of that kind. All other tokens get nothing.
+solves the problem, whatever became of it; to go on is right, and to give up is wrong; a step of a move that solves the
+problem is right or wrong, and the first token that no trace of the world could have there is wrong. The advantage is 1
+or 0 minus the mean over the generation's decisions of that kind. All other tokens get nothing.
 
 One job is one method, learning rate and seed. What is finished is kept, and several processes may share a folder.
 """
@@ -25,9 +25,9 @@ import yaml
 from datasets import Dataset
 
 from hicra_trl.disk import write_whole
+from hicra_trl.playground import orders
 from hicra_trl.playground.evaluate import judge, sample
 from hicra_trl.playground.experiment import prepare
-from hicra_trl.playground import orders
 from hicra_trl.playground.traces import PHRASES
 from hicra_trl.playground.world import countdown_reward, problem_rows
 from hicra_trl.playground.worlds import WORLDS
@@ -179,9 +179,9 @@ def run(args):
 
 
 def smoothed(curve):
-    """Steps and means of three evaluations, the latest last."""
+    """Steps, and means of an evaluation and its neighbours."""
     values = [value for _, value in curve]
-    return [(curve[i][0], fmean(values[max(0, i - 2) : i + 1])) for i in range(len(curve))]
+    return [(step, fmean(values[max(0, i - 1) : i + 2])) for i, (step, _) in enumerate(curve)]
 
 
 def steps_to(curve, accuracy):
