@@ -1,12 +1,13 @@
 """How much a perfect credit gains in a world: GRPO against an oracle, each at its own best learning rate.
 
-    python benchmarks/headroom.py run orders --methods grpo oracle --rates 3e-4 6e-4 1.2e-3 --seeds 1 2 3 4 5
+    python benchmarks/headroom.py run orders --methods grpo oracle --rates 3e-4 6e-4 1e-3 --seeds 1 2 3 4 5
     python benchmarks/headroom.py show orders
 
 The oracle reads every sampled completion exactly, and credits the tokens alone that decide: a choice is right if it
 solves the problem, whatever became of it; to go on is right, and to give up is wrong; a step of a move that solves the
 problem is right or wrong, and the first token that no trace of the world could have there is wrong. The advantage is 1
-or 0 minus the mean over the generation's decisions of that kind. All other tokens get nothing.
+or 0 minus a mean over decisions of that kind, half of them the problem's and half the generation's. All other tokens get
+nothing.
 
 One job is one method, learning rate and seed. What is finished is kept, and several processes may share a folder.
 """
@@ -96,10 +97,15 @@ def oracle_advantages(world, rows, pieces, kinds):
                 inside = ((starts < end) & (ends > start)).nonzero().flatten()
                 right[index, inside], kind[index, inside] = float(is_right), 1 + kinds.index(name)
     advantages = torch.zeros_like(right)
+    prompts = [row["prompt"] for row in rows]
+    same = torch.tensor([[one == prompt for one in prompts] for prompt in set(prompts)])
     for number in range(1, 1 + len(kinds)):
         decided = kind == number
-        if decided.any():
-            advantages[decided] = right[decided] - right[decided].mean()
+        mean = right[decided].mean()
+        for group in same:
+            here = decided & group[:, None]
+            if here.any():
+                advantages[here] = right[here] - (right[here].mean() + mean) / 2
     return advantages
 
 
@@ -234,7 +240,7 @@ def main():
     parser.add_argument("world", choices=sorted(WORLDS))
     parser.add_argument("--folder", default="runs/headroom")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=["grpo", "oracle"])
-    parser.add_argument("--rates", nargs="+", type=float, default=[3e-4, 6e-4, 1.2e-3])
+    parser.add_argument("--rates", nargs="+", type=float, default=[3e-4, 6e-4, 1e-3])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--eval_steps", type=int, default=10)

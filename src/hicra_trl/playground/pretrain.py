@@ -104,7 +104,7 @@ BASES = {
     ORDERS.name: {
         "base": _ORDERS,
         "weak": replace(_ORDERS, steps=280),
-        "strong": replace(_ORDERS, steps=2000, **_STRONG),
+        "strong": replace(_ORDERS, steps=3200, **_STRONG),
     },
 }
 
