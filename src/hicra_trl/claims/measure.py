@@ -121,9 +121,7 @@ def cost(plans: Mapping[str, Planned], folder: Path) -> tuple[list[list[str]], d
     """A table of what the finished runs took, the versions that trained them, and what makes them unlike."""
     rows, versions, notes = [["", "runs finished", "minutes of a run", "hours in all"]], dict[str, str](), list[str]()
     for name, plan in plans.items():
-        runs = [run for _, _, run in _runs(plan, folder)]
-        # Of a run that was stopped, nobody knows how long it stood still.
-        took = [_minutes(run.manifest) for run in runs if not run.manifest["resumed"]]
+        runs, took = [run for _, _, run in _runs(plan, folder)], minutes(plan, folder)
         rows.append([name, str(len(runs)), f"{fmean(took):.1f}" if took else "", f"{sum(took) / 60:.1f}"])
         versions |= {
             k: v for run in runs for k, v in {"python": run.manifest["python"], **run.manifest["versions"]}.items()
@@ -132,6 +130,11 @@ def cost(plans: Mapping[str, Planned], folder: Path) -> tuple[list[list[str]], d
             if len(found := {str(run.settings[what]) for run in runs}) > 1:
                 notes.append(f"Runs of {name} began with different {what}: {', '.join(sorted(found))}")
     return rows, versions, notes
+
+
+def minutes(plan: Planned, folder: Path) -> list[float]:
+    """What each finished run took. Of one that was stopped, nobody knows how long it stood still: it is left out."""
+    return [_minutes(run.manifest) for _, _, run in _runs(plan, folder) if not run.manifest["resumed"]]
 
 
 def _runs(plan: Planned, folder: Path) -> list[tuple[str, int, Run]]:

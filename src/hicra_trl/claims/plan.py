@@ -27,7 +27,7 @@ class Planned:
         name, world, base (`str`):
             What it is called, and what its runs begin with.
         minutes (`float`):
-            What a run takes on one core, about.
+            What a run takes on a core of its own, about.
         seeds (`list[int]`):
             Of the training.
         overrides (`dict[str, Any]`):

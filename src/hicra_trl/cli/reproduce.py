@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from ..fields import Checked, Count, Name
@@ -62,6 +63,7 @@ def reproduce(args: ReproduceArguments) -> int:
     # Imported here: help does not wait for them.
     from ..claims import report
     from ..claims.campaign import record
+    from ..claims.measure import minutes
     from ..claims.plan import campaigns, finished, write_plan
     from ..disk import check_own
     from ..playground.experiment import prepare
@@ -72,17 +74,17 @@ def reproduce(args: ReproduceArguments) -> int:
     output = Path(args.output) if args.output else folder / "quick.md" if args.quick else Path("docs", "claims.md")
     check_own(output, report.MARK)
     plans = campaigns(args.quick)
-    rows, minutes = [["", "conditions", "seeds", "runs", "to train", "minutes"]], 0.0
+    rows, total = [["", "conditions", "seeds", "runs", "to train", "minutes"]], 0.0
     for plan in plans.values():
         conditions, seeds = len(plan.conditions), len(plan.seeds)
         left = conditions * seeds - finished(plan, folder)
-        cost = left * plan.minutes / jobs
-        minutes += cost
+        cost = left * fmean(minutes(plan, folder) or [plan.minutes]) / jobs
+        total += cost
         rows.append([plan.name, *map(str, (conditions, seeds, conditions * seeds, left)), f"{cost:.0f}"])
     bases = ", ".join(str(plan.model) for plan in plans.values() if not plan.model.is_dir())
     first = f", after {bases} are pretrained" if bases else ""
-    print(f"{table(rows)}\n\nabout {minutes:.0f} minutes of training, {jobs} runs side by side, into {folder}{first}")
-    print(f"then every run is judged, and the result goes to {output}", flush=True)
+    print(f"{table(rows)}\n\nabout {total:.0f} minutes of training on free cores, {jobs} runs side by side{first}")
+    print(f"into {folder}; then every run is judged, and the result goes to {output}", flush=True)
     asked = {name: CampaignArguments(**plan.fields(folder), jobs=jobs) for name, plan in plans.items()}
     # Runs of another recipe are refused now, and not hours later.
     for campaign in asked.values():
