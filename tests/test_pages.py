@@ -46,7 +46,7 @@ NOT_RUN = {
     ],
     "a GPU": ["--engine vllm", "vllm serve", "vllm_mode server", "async_grpo", "--judge vllm"],
     "a hub": ["user/my-grams", "user/pass_at_k", "--judge transformers"],
-    "a cluster": ["sbatch", "SlurmPipelineExecutor"],
+    "a cluster": ["sbatch"],
 }
 OTHER_FIGURES = {
     "the test's model is smaller": ["eval/playground", "eval compare"],
