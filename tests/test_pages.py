@@ -125,7 +125,7 @@ def world(model_folder, tmp_path_factory):
         assert main([*evaluate, "--override", *own, "--output_dir", "runs/eval/base"]) == 0
         assert main([*evaluate, "--override", *own, "--temperature", "1", "--output_dir", "runs/eval/hotter"]) == 0
     copies = {
-        "playground/hicra-seed1": "playground/grpo-seed1 playground/outcome playground/random",
+        "playground/hicra-seed1": "playground/grpo-seed1 playground/outcome playground/random grpo hicra",
         "whole": "mine a b lora smollm2-135m/grpo_lora smollm2-135m/hicra_lora",
         "eval/base": "eval/mine eval/playground eval/hicra eval/grpo",
     }

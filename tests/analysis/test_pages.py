@@ -41,7 +41,7 @@ def pages(tmp_path_factory):
     curves["f"][5] = None
     find(leave_campaign(folder / "campaign", curves)).write_page(made["campaign"])
     found, cost = invent(Truth(gain=0.02, more=0.2, sway=0.05)), [["runs", "hours"], ["playground", "1.5"]]
-    told = verdicts(found, {"tables": [0.2, 0.25, 0.3]})
+    told = verdicts(found, {"tables": {0: 0.2, 1: 0.25, 2: 0.3}})
     wide = "  ".join(f"column {i}" for i in range(20))
     result = claims_report.Result(told, found, ["Not finished: one"], cost, {"trl": "1.16.0"}, wide, is_quick=False)
     claims_report.write_page(result, made["claims"])
