@@ -137,6 +137,8 @@ def world(model_folder, tmp_path_factory):
                 recipe = yaml.safe_load((copy / "resolved_config.yaml").read_text())
                 recipe["alpha"] = 0.0 if "grpo" in name else len(name) / 100
                 (copy / "resolved_config.yaml").write_text(yaml.safe_dump(recipe))
+    for name in ("grpo", "hicra"):
+        shutil.copytree(base, world / "runs" / name, dirs_exist_ok=True)
     for checkpoint in ("", "checkpoint-40"):
         (world / "runs" / "lora" / checkpoint / "model.safetensors").unlink()
         adapter.save_pretrained(world / "runs" / "lora" / checkpoint)

@@ -40,10 +40,10 @@ def pages(tmp_path_factory):
     curves = {name: {seed: [0.1, 0.2 * i + seed / 50] for seed in range(1, 6)} for i, name in enumerate("abcdef", 1)}
     curves["f"][5] = None
     find(leave_campaign(folder / "campaign", curves)).write_page(made["campaign"])
-    found, cost = invent(Truth(gain=0.02, more=0.2, sway=0.05)), [["runs", "hours"], ["playground", "1.5"]]
+    found, cost = invent(Truth(gain=0.02, more=0.2, sway=0.05), quick=True), [["runs", "hours"], ["playground", "1.5"]]
     told = verdicts(found, {"tables": {0: 0.2, 1: 0.25, 2: 0.3}})
     wide = "  ".join(f"column {i}" for i in range(20))
-    result = claims_report.Result(told, found, ["Not finished: one"], cost, {"trl": "1.16.0"}, wide, is_quick=False)
+    result = claims_report.Result(told, found, ["Not finished: one"], cost, {"trl": "1.16.0"}, wide, is_quick=True)
     claims_report.write_page(result, made["claims"])
     (folder / "answer.txt").write_text(TEXT)
     highlight(["--input", str(folder / "answer.txt"), "--output", str(made["highlight"])])
