@@ -46,7 +46,7 @@ NOT_RUN = {
     ],
     "a GPU": ["--engine vllm", "vllm serve", "vllm_mode server", "async_grpo", "--judge vllm"],
     "a hub": ["user/my-grams", "user/pass_at_k", "--judge transformers"],
-    "a cluster": ["sbatch", "SlurmPipelineExecutor"],
+    "a cluster": ["sbatch"],
 }
 OTHER_FIGURES = {
     "the test's model is smaller": ["eval/playground", "eval compare"],
@@ -125,7 +125,7 @@ def world(model_folder, tmp_path_factory):
         assert main([*evaluate, "--override", *own, "--output_dir", "runs/eval/base"]) == 0
         assert main([*evaluate, "--override", *own, "--temperature", "1", "--output_dir", "runs/eval/hotter"]) == 0
     copies = {
-        "playground/hicra-seed1": "playground/grpo-seed1 playground/outcome playground/random",
+        "playground/hicra-seed1": "playground/grpo-seed1 playground/outcome playground/random grpo hicra",
         "whole": "mine a b lora smollm2-135m/grpo_lora smollm2-135m/hicra_lora",
         "eval/base": "eval/mine eval/playground eval/hicra eval/grpo",
     }
@@ -137,6 +137,8 @@ def world(model_folder, tmp_path_factory):
                 recipe = yaml.safe_load((copy / "resolved_config.yaml").read_text())
                 recipe["alpha"] = 0.0 if "grpo" in name else len(name) / 100
                 (copy / "resolved_config.yaml").write_text(yaml.safe_dump(recipe))
+    for name in ("grpo", "hicra"):
+        shutil.copytree(base, world / "runs" / name, dirs_exist_ok=True)
     for checkpoint in ("", "checkpoint-40"):
         (world / "runs" / "lora" / checkpoint / "model.safetensors").unlink()
         adapter.save_pretrained(world / "runs" / "lora" / checkpoint)

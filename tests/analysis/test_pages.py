@@ -7,8 +7,11 @@ import pytest
 
 from analysis.run_folders import leave_campaign, leave_playground
 from analysis.synthetic_record import write_synthetic_record
+from claims.invented import Truth, invent
 from hicra_trl.analysis.findings import find
 from hicra_trl.analysis.viewer import read_run, write_view
+from hicra_trl.claims import report as claims_report
+from hicra_trl.claims.verdicts import verdicts
 from hicra_trl.cli.highlight import run as highlight
 from hicra_trl.grams import StrategicGrams
 from hicra_trl.training.runs.token_record import read_record, record_files, write_record
@@ -22,9 +25,9 @@ AXE = Package(
     "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745",
     ("package/axe.min.js",),
 )
-PAGES = ["report", "campaign", "highlight", "highlight_tokens", "view", "view_two", "view_words"]
-WITH_FIGURES = ["report", "campaign"]
-WITH_MARKS = [page for page in PAGES if page != "campaign"]
+PAGES = ["report", "campaign", "claims", "highlight", "highlight_tokens", "view", "view_two", "view_words"]
+WITH_FIGURES = ["report", "campaign", "claims"]
+WITH_MARKS = [page for page in PAGES if page not in ("campaign", "claims")]
 TEXT = "So <b>3</b>. But wait, let's try " + "a_very_long_word_that_has_no_space_to_break_at_" * 4
 
 
@@ -37,6 +40,11 @@ def pages(tmp_path_factory):
     curves = {name: {seed: [0.1, 0.2 * i + seed / 50] for seed in range(1, 6)} for i, name in enumerate("abcdef", 1)}
     curves["f"][5] = None
     find(leave_campaign(folder / "campaign", curves)).write_page(made["campaign"])
+    found, cost = invent(Truth(gain=0.02, more=0.2, sway=0.05), quick=True), [["runs", "hours"], ["playground", "1.5"]]
+    told = verdicts(found, {"tables": {0: 0.2, 1: 0.25, 2: 0.3}})
+    wide = "  ".join(f"column {i}" for i in range(20))
+    result = claims_report.Result(told, found, ["Not finished: one"], cost, {"trl": "1.16.0"}, wide, is_quick=True)
+    claims_report.write_page(result, made["claims"])
     (folder / "answer.txt").write_text(TEXT)
     highlight(["--input", str(folder / "answer.txt"), "--output", str(made["highlight"])])
     hicra, grpo = (write_synthetic_record(folder / name, alpha=alpha) for name, alpha in (("h", 0.2), ("g", 0.0)))

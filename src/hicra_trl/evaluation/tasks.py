@@ -68,7 +68,7 @@ def items_fingerprint(items: Sequence[Item]) -> str:
     """16 hexadecimal digits that change with any problem, gold answer, image or group."""
     digest = hashlib.sha256()
     for item in items:
-        facts = [item.id, item.problem, asdict(item.gold), item.group, len(item.images)]
+        facts = [item.id, item.problem.strip(), asdict(item.gold), item.group, len(item.images)]
         digest.update(json.dumps(facts).encode())
         for image in item.images:
             digest.update(hashlib.sha256(image.path.read_bytes() if image.path else image.data or b"").digest())

@@ -95,10 +95,12 @@ def findings(grams: StrategicGrams, coverage: Coverage | None = None) -> dict[st
     Returns:
         `dict[str, list[str]]`: the grams concerned, by what is the matter with them.
     """
+    # Some of the paper's own are: "so", "perhaps", "therefore".
+    paper = set(StrategicGrams.paper())
     found = {
         "can never match": GramMatcher(grams).unmatched,
         "without any letter": [gram for gram in grams if not any(char.isalpha() for char in gram)],
-        "of stop words only": [gram for gram in grams if _only_stop_words(gram)],
+        "of stop words only": [gram for gram in grams if _only_stop_words(gram) and gram not in paper],
     }
     if coverage is not None:
         most = TOO_COMMON * coverage.characters

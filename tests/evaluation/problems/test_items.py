@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import OUR_DATA
+from hicra_trl.data.prompts import DataArguments, load_prompts
+from hicra_trl.evaluation.engines.prompts import text_prompt
 from hicra_trl.rewards import Gold
 
 from .loading import error, load
@@ -97,7 +99,7 @@ def test_the_real_files_are_read_whole(real, name, file, count, first, last):
     assert len(items) == len({item.id for item in items}) == count
     assert [(item.id, item.gold.answer) for item in (items[0], items[-1])] == [first, last]
     rows = [json.loads(line) for line in (real / f"{file}.jsonl").open(encoding="utf-8")]
-    assert [item.problem for item in items] == [(row.get("problem") or row["question"]).strip() for row in rows]
+    assert [item.problem for item in items] == [row.get("problem") or row["question"] for row in rows]
     assert items == load(name, real / f"{file}.jsonl")
 
 
@@ -206,6 +208,15 @@ def test_context_goes_before_the_problem(file):
     items = load("olympiadbench", file(rows))
     assert [item.problem for item in items] == ["Let $x>0$.\n\nFind x.", "Find y.", "Find z."]
     assert [item.gold.absolute_tolerance for item in items] == [0.0, 0.01, 0.0]
+
+
+def test_without_an_instruction_a_problem_is_asked_as_training_asks_it(tmp_path):
+    rows = [{"problem": "Find x.\n", "answer": "2", "unit": ""}, {"problem": "Find y.\n", "answer": "3", "unit": "m"}]
+    file = write(tmp_path / "mine.jsonl", rows)
+    asked = load_prompts(str(file), "train", DataArguments(prompt_format="text", instruction=""))["prompt"]
+    first, second = load("mine", file, unit_column="unit")
+    assert text_prompt(first, "") == asked[0] == "Find x.\n" and text_prompt(first, "Box it.") == "Find x.\n\nBox it."
+    assert second.problem == "Find y.\n\nThe unit of the answer is m; leave it out."
 
 
 def test_tolerances_of_a_benchmark_hold_where_an_item_has_none(file):

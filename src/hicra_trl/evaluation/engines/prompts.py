@@ -79,7 +79,7 @@ def text_prompt(item: Item, instruction: str = BOXED_INSTRUCTION) -> str:
     'What is 2 + 2?\n\nBe brief.'
     ```
     """
-    return f"{item.problem}\n\n{instruction}" if instruction else item.problem
+    return f"{item.problem.strip()}\n\n{instruction}" if instruction else item.problem
 
 
 def as_text(messages: list[dict[str, Any]]) -> str:

@@ -80,7 +80,7 @@ def load_items(benchmark: Benchmark) -> list[Item]:
             item = _item(benchmark, Fields(row, columns))
         except ValueError as error:
             raise ValueError(f"{row.where}: {error}") from error
-        asked = (item.problem, item.images, item.gold, item.group)
+        asked = (item.problem.strip(), item.images, item.gold, item.group)
         if asked in items:
             continue
         if item.id in places:
@@ -123,7 +123,9 @@ def _problem(benchmark: Benchmark, fields: Fields, gold: Gold) -> str:
     if not isinstance(problem, str):
         raise ValueError(f"expected a problem in {fields.columns['problem']!r}, got {str(problem)[:60]!r}")
     parts = (fields.text("context"), problem.strip(), *_answer_format(benchmark, fields, gold, problem))
-    return "\n\n".join(part for part in parts if part)
+    asked = [part for part in parts if part]
+    # By itself it stays as it is: training without an instruction asks it with its last line break, too.
+    return problem if asked == [problem.strip()] else "\n\n".join(asked)
 
 
 def _answer_format(benchmark: Benchmark, fields: Fields, gold: Gold, problem: str) -> Iterator[str]:

@@ -107,8 +107,8 @@ def prepare_counting(solutions: Iterable[str], config: MiningConfig, work_folder
     """
     Writes solutions into a work folder, in blocks, and returns what is to be counted there.
 
-    [`mine_strategic_grams`] does all of it. This is for those who count on many machines first, with the steps in
-    `hicra_trl.grams.mining.distributed`; `mine_strategic_grams` with the same solutions and work folder then goes on.
+    [`mine_strategic_grams`] does all of it. This is for those who count on many machines first;
+    `mine_strategic_grams` with the same solutions and work folder then goes on.
 
     Args:
         solutions (`Iterable[str]`):
@@ -120,6 +120,25 @@ def prepare_counting(solutions: Iterable[str], config: MiningConfig, work_folder
 
     Raises:
         `ValueError`: if there are fewer than two different solutions.
+
+    Example:
+
+    ```python
+    from datatrove.executor import SlurmPipelineExecutor  # or LocalPipelineExecutor
+    from hicra_trl.grams import Corpus, CorpusArguments, MiningConfig, mine_strategic_grams, prepare_counting
+    from hicra_trl.grams.mining.distributed import CountBlocks, LocateBlocks
+
+    corpus, config = Corpus(CorpusArguments("user/solutions")), MiningConfig()
+    counting = prepare_counting(corpus, config, "/shared/work")
+    slurm = {"tasks": 64, "time": "01:00:00", "partition": "cpu"}
+    count = SlurmPipelineExecutor([CountBlocks(counting)], job_name="count", logging_dir="/shared/c", **slurm)
+    locate = SlurmPipelineExecutor(
+        [LocateBlocks(counting)], job_name="locate", logging_dir="/shared/l", depends=count, **slurm
+    )
+    locate.run()
+    # Once both are through:
+    grams = mine_strategic_grams(corpus, config, work_folder="/shared/work")
+    ```
     """
     unique = solutions if isinstance(solutions, _Unique) else _Unique(solutions)
     bar = tqdm(unique, desc="Reading solutions", unit=" solutions", disable=None)

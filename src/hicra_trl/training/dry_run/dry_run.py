@@ -53,7 +53,8 @@ def plan(
         architecture = load_architecture(model_args, config.trust_remote_code)
     except (ValueError, OSError) as error:
         architecture = None
-        memory = {"memory": f"not known: {' '.join(str(error).split())}"}
+        name, said = model_args.model_name_or_path, " ".join(str(error).split())
+        memory = {"memory": f"not known: {f'{name} is pretrained first' if name in _MADE_HERE else said}"}
     else:
         memory = memory_lines(architecture, config, model_args, launch)
     pushed = f"pushed to the Hub as {config.repository}" if config.push_to_hub else "not pushed"
