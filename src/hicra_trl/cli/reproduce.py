@@ -74,6 +74,10 @@ def reproduce(args: ReproduceArguments) -> int:
     output = Path(args.output) if args.output else folder / "quick.md" if args.quick else Path("docs", "claims.md")
     check_own(output, report.MARK)
     plans = campaigns(args.quick)
+    asked = {name: CampaignArguments(**plan.fields(folder), jobs=jobs) for name, plan in plans.items()}
+    # Runs of another recipe are refused now, and not hours later.
+    for campaign in asked.values():
+        record(asked_campaign(campaign, read_conditions(campaign)), is_dry=True)
     rows, total = [["", "conditions", "seeds", "runs", "to train", "minutes"]], 0.0
     for plan in plans.values():
         conditions, seeds = len(plan.conditions), len(plan.seeds)
@@ -85,10 +89,6 @@ def reproduce(args: ReproduceArguments) -> int:
     first = f", after {bases} are pretrained" if bases else ""
     print(f"{table(rows)}\n\nabout {total:.0f} minutes of training on free cores, {jobs} runs side by side{first}")
     print(f"into {folder}; then every run is judged, and the result goes to {output}", flush=True)
-    asked = {name: CampaignArguments(**plan.fields(folder), jobs=jobs) for name, plan in plans.items()}
-    # Runs of another recipe are refused now, and not hours later.
-    for campaign in asked.values():
-        record(asked_campaign(campaign, read_conditions(campaign)), is_dry=True)
     if args.dry_run:
         return 0
     write_plan(folder, plans)
