@@ -10,7 +10,7 @@ problem is right or wrong, and the first token that no trace of the world could 
 or 0 minus a mean over decisions of that kind: half way between that of the problem and that of the generation. All
 other tokens get nothing.
 
-Rates are compared with one seed, and the best of each method is given the others. One job is one method, rate and seed.
+Rates are compared with one seed, and the best of each method gets the others. One job is one method, rate and seed.
 What is finished is kept, and several processes may share a folder.
 """
 
