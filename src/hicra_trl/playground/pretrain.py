@@ -98,7 +98,10 @@ _ORDERS = PretrainConfig(
     late_targets=0.5,
     policy=OrderPolicy(),
 )
-_STRONG = {"drill": replace(_ORDERS.drill, slip=0.0), "policy": OrderPolicy(slip=0.0)}
+_STRONG = {
+    "drill": OrderPolicy(habit=1 / 6, cue=0.0, give_up=0.05, slip=0.0),
+    "policy": OrderPolicy(slip=0.0),
+}
 BASES = {
     PLAYGROUND.name: {"base": PretrainConfig()},
     ORDERS.name: {
