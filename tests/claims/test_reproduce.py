@@ -120,7 +120,7 @@ def test_runs_of_another_recipe_are_refused_before_anything_is_trained(tmp_path,
     assert [file.name for file in (tmp_path / "runs").iterdir()] == ["claims"]
 
 
-def test_it_trains_tests_and_reports_and_goes_on(claims, tmp_path):
+def test_it_trains_tests_and_reports_and_goes_on(claims, tmp_path, capsys):
     def tiny(content):
         playground = content["campaigns"]["playground"]
         short = {"max_steps": 4, "eval_steps": 2, "logging_steps": 1, "token_record": 2, "max_completion_length": 16}
@@ -164,3 +164,7 @@ def test_it_trains_tests_and_reports_and_goes_on(claims, tmp_path):
     assert "2 runs in runs/claims/playground, 0 to train" in again
     assert (tmp_path / "runs/claims/playground/hicra-seed11/model.safetensors").stat().st_mtime_ns == before
     assert (tmp_path / "runs/claims/quick.md").read_text() == written
+    # What the others cost is what these took, and not what was expected of them.
+    assert main(["reproduce", "--dry_run", "--jobs", "2"]) == 0
+    [row] = [line.split() for line in capsys.readouterr().out.splitlines() if line.split()[:1] == ["playground"]]
+    assert row[4] == "53" and int(row[5]) < 53 * plan.campaigns()["playground"].minutes / 2
