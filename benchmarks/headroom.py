@@ -7,8 +7,8 @@
 The oracle reads every sampled completion exactly, and credits the tokens alone that decide: a choice is right if it
 solves the problem, whatever became of it; to go on is right, and to give up is wrong; a step of a move that solves the
 problem is right or wrong, and the first token that no trace of the world could have there is wrong. The advantage is 1
-or 0 minus a mean over decisions of that kind: half way between that of the problem and that of the generation. All
-other tokens get nothing.
+or 0 minus a mean over the tokens that decide in that kind: half way between that of the problem and that of the
+generation. All other tokens get nothing.
 
 Rates are compared with one seed, and the best of each method gets the others. One job is one method, rate and seed.
 What is finished is kept, and several processes may share a folder.
