@@ -5,6 +5,7 @@ import pytest
 
 from claims.invented import Truth, invent
 from hicra_trl.claims.plan import campaigns, read_claims
+from hicra_trl.claims.report import Result, blocks
 from hicra_trl.claims.verdicts import FAILS, HOLDS, OPEN, Numbers, effect_size, rank_correlation, verdict, verdicts
 
 
@@ -114,6 +115,25 @@ def test_failing_is_corrected_for_its_chances_and_holding_is_not():
     found, part = few_20(sign=1)
     assert 0.02 < part.p_value(part.bound) < 0.05 and part.is_on_other_side and found.failed == []
     assert few_20(sign=-1)[1].is_held
+
+
+def tables(found):
+    """Of the claims page: the verdicts, and the parts of the one claim."""
+    said = blocks(Result([found], {}, [], [[""]], {}, "", False))
+    return [content for kind, content in said if kind == "table"][:2]
+
+
+def test_a_claim_that_fails_says_against_which_bound():
+    """Gains of -0.2 points, of which the standard error is 0.1: t is -2 against 0, and -12 against 1 point."""
+    gains = dict(enumerate(np.array([-0.2, -0.1, -0.3, 0.1, -0.5]) / 100))
+    [_, (*_, because)], [head, row] = tables(verdict("C1", {"playground": {"gain": gains}}, ["playground"]))
+    assert because == "gain of HICRA over GRPO: -0.2 +- 0.3 points, 5 seeds, below 1.0 points with p < 0.001"
+    assert head[2:6] == ["claimed", "p", "fails", "p (Holm)"]
+    assert row[2:6] == ["above 0.0 points", "0.116", "below 1.0 points", "< 0.001"]
+    opposite = {seed: 0.02 - gain for seed, gain in gains.items()}
+    [_, (*_, because)], [_, row] = tables(verdict("C1", {"playground": {"gain": opposite}}, ["playground"]))
+    assert because == "gain of HICRA over GRPO: +2.2 +- 0.3 points, 5 seeds"
+    assert row[2:6] == ["above 0.0 points", "< 0.001", "below 1.0 points", ""]
 
 
 def test_ranks_and_sizes_by_hand():

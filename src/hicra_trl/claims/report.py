@@ -108,7 +108,11 @@ def deciding(verdict: Verdict) -> str:
     part = next(iter([*verdict.failed, *(part for part in verdict.parts if not part.is_held), *verdict.parts]), None)
     if part is None or not part.values:
         return "not all that it needs was trained"
-    return f"{part.says}: {shown(part, *part.mean_and_half)}, {len(part.values)} seeds"
+    found = f"{part.says}: {shown(part, *part.mean_and_half)}, {len(part.values)} seeds"
+    if part not in verdict.failed:
+        return found
+    p_value = verdict.against[part.name]
+    return f"{found}, {_excluded(part)} with p {'' if p_value < 0.001 else '= '}{_p(p_value)}"
 
 
 def blocks(result: Result) -> list[tuple[str, Any]]:
@@ -127,8 +131,8 @@ def blocks(result: Result) -> list[tuple[str, Any]]:
         (
             "text",
             "*Holds here*: every part of the claim is on its side of the bound, with p < 0.05 in a t-test over seeds. "
-            "*Fails here*: a part is beyond the bound that excludes the claim, with p < 0.05 after Holm's correction. "
-            "*Cannot be told*: neither, with so many seeds."
+            "*Fails here*: a part is surely where it *fails*, with p < 0.05 after Holm's correction. A gain counts "
+            "from one point on, so that one surely smaller fails. *Cannot be told*: neither, with so many seeds."
             + (" With `--quick`, claims that need another world than the playground are left open." * result.is_quick),
         ),
     ]
@@ -160,21 +164,27 @@ def _part_rows(verdict: Verdict, bases: Sequence[str]) -> list[list[str]]:
     """A row for each part, with what each base says beside the mean that counts."""
     each = [base for base in {base: 0 for part in verdict.parts for base in part.beside} if base]
     columns = {base: base if base in bases else f"({base})" for base in each}
-    rows = [["", "mean", "claimed", "p", "detectable", "seeds", "says", *columns.values()]]
+    head = ["", "mean", "claimed", "p", "fails", "p (Holm)", "detectable", "seeds", "says"]
+    rows = [[*head, *columns.values()]]
     for part in verdict.parts:
-        p_value = part.p_value(part.bound)
-        bound = f"{'above' if part.sign == 1 else 'below'} {shown(part, part.bound, is_bound=True)}"
         row = [
             part.says,
             shown(part, *part.mean_and_half),
-            bound,
-            _p(p_value),
+            f"{'above' if part.sign == 1 else 'below'} {shown(part, part.bound, is_bound=True)}",
+            _p(part.p_value(part.bound)),
+            _excluded(part),
+            _p(verdict.against.get(part.name)) if part.is_on_other_side else "",
             shown(part, part.detectable, is_bound=True),
         ]
         says = "holds" if part.is_held else "excludes it" if part in verdict.failed else "open"
         found = (mean_and_interval([*of.values()]) if (of := part.beside.get(base)) else (None, None) for base in each)
         rows.append([*row, str(len(part.values)), says, *(shown(part, *one) for one in found)])
     return rows
+
+
+def _excluded(part: Part) -> str:
+    """Where the mean excludes the claim."""
+    return f"{'below' if part.sign == 1 else 'above'} {shown(part, part.excluded, is_bound=True)}"
 
 
 def _beside(claim: str, found: Mapping[str, Runs]) -> list[str]:

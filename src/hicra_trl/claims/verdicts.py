@@ -147,11 +147,16 @@ class Verdict:
     parts: list[Part]
 
     @cached_property
+    def against(self) -> dict[str, float]:
+        """By part, the p-value of its mean being the bound that excludes the claim, after Holm's correction."""
+        told = {part.name: p for part in self.parts if (p := part.p_value(part.excluded)) is not None}
+        return dict(zip(told, holm([*told.values()])))
+
+    @property
     def failed(self) -> list[Part]:
-        """Parts that exclude the claim, by Holm's correction."""
-        told = [(part, p) for part in self.parts if (p := part.p_value(part.excluded)) is not None]
-        corrected = holm([p for _, p in told])
-        return [part for (part, _), p in zip(told, corrected) if p < 1 - LEVEL and part.is_on_other_side]
+        """Parts that exclude the claim."""
+        sure = [part for part in self.parts if self.against.get(part.name, 1.0) < 1 - LEVEL]
+        return [part for part in sure if part.is_on_other_side]
 
     @property
     def word(self) -> str:
